@@ -1,0 +1,98 @@
+// The types an exchange becomes on its way: Arrival, Caller, Admission, Observation, Settlement. Each step takes the last and gives the next.
+import type { ExchangeId } from './id.ts';
+import type { Caller } from './key.ts';
+import type { Endpoint } from './endpoint.ts';
+
+/** An exchange as it came in, before anyone is known to stand behind it. */
+export interface Arrival {
+  readonly id: ExchangeId;
+  /** Wall clock, milliseconds. */
+  readonly receivedAt: number;
+  /** Monotonic clock, milliseconds: the zero of all timings. */
+  readonly startedMs: number;
+  readonly method: string;
+  /** What goes upstream in the request line: raw bytes, never decoded. */
+  readonly target: string;
+  /** The target without its query. */
+  readonly path: string;
+  /** The row that knows this path; undefined for a path that no row knows. */
+  readonly endpoint: Endpoint | undefined;
+  /** Name, value, name, value: as they arrived. */
+  readonly rawHeaders: readonly string[];
+  readonly clientAddress: string;
+}
+
+/** An arrival that was let through. It is settled exactly once. */
+export interface Admission {
+  readonly arrival: Arrival;
+  readonly caller: Caller;
+  /** As the request names it; null where it names none or could not be read. */
+  readonly model: string | null;
+  /** Monotonic clock, milliseconds. */
+  readonly admittedMs: number;
+}
+
+/** One try at one origin. */
+export interface Attempt {
+  /** Host and port of the upstream, never a credential. */
+  readonly origin: string;
+  /** Name of the credential in the settings. */
+  readonly credential: string;
+  /** Monotonic milliseconds, as are the other times. */
+  readonly startedMs: number;
+  connectedMs: number | null;
+  firstByteMs: number | null;
+  endedMs: number | null;
+  status: number | null;
+  /** A short code of what went wrong, such as `ECONNREFUSED`. */
+  error: string | null;
+}
+
+/**
+ * How an exchange stopped. `gateway_cut`: we ended it ourselves, by a drain that ran out or a process that died.
+ * A refused arrival has no ending.
+ */
+export type Ending = 'complete' | 'downstream_left' | 'upstream_broke' | 'timed_out' | 'unreachable' | 'gateway_cut';
+
+export type Transport = 'json' | 'sse' | 'ws' | 'multipart' | 'binary';
+
+export interface UsageReport {
+  /** `drained`: reported after the client had left, by reading the upstream to its end. */
+  readonly source: 'reported' | 'drained' | 'absent';
+  /** The upstream's own usage object, as parsed; null where absent. */
+  readonly raw: unknown;
+}
+
+/** What was seen of an exchange, from its first byte to its last. */
+export interface Observation {
+  readonly attempts: readonly Attempt[];
+  /** What the client was told; null if it was told nothing. */
+  readonly status: number | null;
+  readonly ending: Ending;
+  readonly transport: Transport;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  readonly usage: UsageReport;
+  readonly modelServed: string | null;
+  readonly upstreamRequestId: string | null;
+  readonly error: ExchangeError | null;
+  /** Monotonic clock, milliseconds. */
+  readonly endedMs: number;
+}
+
+export interface ExchangeError {
+  /** Whose fault it was. */
+  readonly origin: 'downstream' | 'gateway' | 'upstream';
+  readonly code: string;
+  /** At most 1 KiB, never a secret. */
+  readonly message: string;
+}
+
+export type CostState = 'free' | 'unpriced';
+
+/** The last word on an admitted exchange. */
+export interface Settlement {
+  readonly admission: Admission;
+  readonly observation: Observation;
+  readonly cost: CostState;
+}
