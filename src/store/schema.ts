@@ -1,0 +1,17 @@
+// The tables of the shared store, as Kysely sees them. Times are milliseconds since 1970.
+
+export interface Schema {
+  teams: { id: string; name: string; created_at: number };
+  keys: {
+    id: string;
+    team_id: string;
+    name: string;
+    token_hash: string;
+    token_hint: string;
+    /** JSON array of strings. */
+    endpoints: string;
+    status: string;
+    expires_at: number | null;
+    created_at: number;
+  };
+}

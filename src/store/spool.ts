@@ -1,0 +1,295 @@
+// Intents and records of this process, in a SQLite file of its own. Hot: statements are prepared by hand, and what comes
+// in one turn of the event loop shares one transaction. Commits survive kill -9 at once; the keeper thread waits for the disk.
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
+
+import type { ExchangeRecord, Intent } from '../domain/exchange-record.ts';
+import type { Spool, Written } from '../domain/stores.ts';
+import type { KeeperReply, KeeperRequest } from './spool-keeper.ts';
+
+/** How long after a commit the disk is asked, at the latest. */
+const SYNC_AFTER_MS = 40;
+/** Above this the log is emptied; writes wait in memory meanwhile, the event loop goes on. */
+const WAL_BYTES_MAX = 64 * 1024 * 1024;
+const RETRY_AFTER_MS = 100;
+/** Writes that wait in memory for a disk that takes none; one more is refused at once. */
+const WAITING_MAX = 50_000;
+/** Rows looked at between two turns of the event loop. */
+const SCAN_ROWS = 2000;
+
+const SCHEMA = `
+  CREATE TABLE IF NOT EXISTS intents (
+    id TEXT PRIMARY KEY, at INTEGER NOT NULL, team_id TEXT NOT NULL, key_id TEXT NOT NULL,
+    method TEXT NOT NULL, path TEXT NOT NULL, endpoint TEXT, model TEXT
+  ) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS exchanges (
+    seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, at INTEGER NOT NULL, team_id TEXT, key_id TEXT,
+    endpoint TEXT, model TEXT, status INTEGER, record TEXT NOT NULL
+  );
+  CREATE TABLE IF NOT EXISTS cursors (reader TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
+`;
+
+interface Waiting {
+  readonly intent: Intent | null;
+  readonly record: ExchangeRecord | null;
+  readonly written: Written;
+}
+
+export interface OpenSpool extends Spool {
+  /** Writes that a failing disk refused so far. */
+  readonly refusedWrites: () => number;
+  close(): Promise<void>;
+}
+
+/** @param file made where there is none */
+export function openSpool(file: string, durability: 'group' | 'strict'): OpenSpool {
+  const database = new DatabaseSync(file, { timeout: 5000 });
+  database.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-16384');
+  database.exec(SCHEMA);
+  const statements = prepare(database);
+  const keeper = startKeeper(file, onKeeperReply);
+
+  let waiting: Waiting[] = [];
+  let isFlushPlanned = false;
+  let isStandingStill = false;
+  let commits = 0;
+  let syncedCommits = 0;
+  let isSyncAsked = false;
+  let refusedWrites = 0;
+  /** Strict: committed, but not yet safe on disk. */
+  let unsynced: { readonly commits: number; readonly batch: readonly Waiting[] }[] = [];
+
+  function write(entry: Waiting): void {
+    if (waiting.length >= WAITING_MAX) {
+      refusedWrites++;
+      entry.written(new Error('the record store takes no writes; look at the disk of the data dir'));
+      return;
+    }
+    waiting.push(entry);
+    planFlush();
+  }
+
+  function planFlush(): void {
+    if (isFlushPlanned || isStandingStill) return;
+    isFlushPlanned = true;
+    setImmediate(flush);
+  }
+
+  function flush(): void {
+    isFlushPlanned = false;
+    if (isStandingStill || waiting.length === 0) return;
+    const batch = waiting;
+    waiting = [];
+    try {
+      commit(batch);
+    } catch (error) {
+      refuse(batch, error instanceof Error ? error : new Error(String(error)));
+      return;
+    }
+    commits++;
+    if (durability === 'strict') {
+      unsynced.push({ commits, batch });
+      askForSync(0);
+      return;
+    }
+    askForSync(SYNC_AFTER_MS);
+    for (const entry of batch) entry.written(null);
+  }
+
+  function commit(batch: readonly Waiting[]): void {
+    statements.begin.run();
+    try {
+      for (const { intent, record } of batch) {
+        if (intent) insertIntent(statements.insertIntent, intent);
+        if (record) {
+          insertRecord(statements.insertRecord, record);
+          statements.deleteIntent.run(record.id);
+        }
+      }
+      statements.commit.run();
+    } catch (error) {
+      if (database.isTransaction) statements.rollback.run();
+      throw error;
+    }
+  }
+
+  /** An intent that cannot be written is refused at once, so that nothing goes upstream unseen; a record is tried again. */
+  function refuse(batch: readonly Waiting[], error: Error): void {
+    const records = batch.filter((entry) => entry.record !== null);
+    for (const entry of batch) {
+      if (entry.intent !== null) {
+        refusedWrites++;
+        entry.written(error);
+      }
+    }
+    waiting = [...records, ...waiting];
+    if (waiting.length > 0) setTimeout(planFlush, RETRY_AFTER_MS);
+  }
+
+  function askForSync(afterMs: number): void {
+    if (isSyncAsked) return;
+    isSyncAsked = true;
+    const ask = () => keeper.ask({ kind: 'sync', commits });
+    if (afterMs === 0) ask();
+    else setTimeout(ask, afterMs);
+  }
+
+  function onKeeperReply(reply: KeeperReply): void {
+    if (reply.kind === 'truncated' || (reply.kind === 'failed' && isStandingStill)) {
+      isStandingStill = false;
+      if (waiting.length > 0) planFlush();
+      return;
+    }
+    isSyncAsked = false;
+    if (reply.kind === 'synced') {
+      syncedCommits = reply.commits;
+      const safe = unsynced.filter((entry) => entry.commits <= syncedCommits);
+      unsynced = unsynced.filter((entry) => entry.commits > syncedCommits);
+      for (const { batch } of safe) for (const entry of batch) entry.written(null);
+      if (reply.walBytes > WAL_BYTES_MAX && !isStandingStill) {
+        isStandingStill = true;
+        keeper.ask({ kind: 'truncate' });
+      }
+    }
+    if (commits > syncedCommits) askForSync(durability === 'strict' && reply.kind === 'synced' ? 0 : SYNC_AFTER_MS);
+  }
+
+  return {
+    writeIntent: (intent, written) => write({ intent, record: null, written }),
+    writeRecord: (record, written) => write({ intent: null, record, written }),
+    findRecord(id) {
+      const row = statements.findRecord.get(id);
+      return row ? (JSON.parse(String(row['record'])) as ExchangeRecord) : null;
+    },
+    async listRecords({ limit, cursor }, filter) {
+      const data: ExchangeRecord[] = [];
+      let before = cursor === null ? Number.MAX_SAFE_INTEGER : Number(cursor);
+      let last = before;
+      for (;;) {
+        const window = statements.window.all(before, SCAN_ROWS);
+        for (const row of window) {
+          before = Number(row['seq']);
+          if (!matches(row, filter)) continue;
+          if (data.length === limit) return { data, nextCursor: String(last) };
+          data.push(JSON.parse(String(row['record'])) as ExchangeRecord);
+          last = before;
+        }
+        if (window.length < SCAN_ROWS) return { data, nextCursor: null };
+        await nextTurn();
+      }
+    },
+    readAfter: (seq, limit) =>
+      statements.readAfter.all(seq, limit).map((row) => ({ seq: Number(row['seq']), record: String(row['record']) })),
+    readCursor(reader) {
+      const row = statements.readCursor.get(reader);
+      return row ? Number(row['seq']) : null;
+    },
+    writeCursor: (reader, seq) => void statements.writeCursor.run(reader, seq),
+    lastSeq: () => Number(statements.lastSeq.get()?.['seq'] ?? 0),
+    purgeBefore: (atMs, rowsMax) => Number(statements.purge.run(atMs, rowsMax).changes),
+    orphanedIntents: () => statements.intents.all().map(toIntent),
+    refusedWrites: () => refusedWrites,
+    async close() {
+      isStandingStill = false;
+      flush();
+      if (durability === 'strict') while (unsynced.length > 0) await nextTurn();
+      database.close();
+      await keeper.close();
+    },
+  };
+}
+
+function prepare(database: DatabaseSync) {
+  return {
+    begin: database.prepare('BEGIN IMMEDIATE'),
+    commit: database.prepare('COMMIT'),
+    rollback: database.prepare('ROLLBACK'),
+    insertIntent: database.prepare('INSERT INTO intents VALUES (?, ?, ?, ?, ?, ?, ?, ?)'),
+    deleteIntent: database.prepare('DELETE FROM intents WHERE id = ?'),
+    insertRecord: database.prepare(
+      `INSERT INTO exchanges (id, at, team_id, key_id, endpoint, model, status, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+       ON CONFLICT (id) DO NOTHING`,
+    ),
+    findRecord: database.prepare('SELECT record FROM exchanges WHERE id = ?'),
+    window: database.prepare('SELECT * FROM exchanges WHERE seq < ? ORDER BY seq DESC LIMIT ?'),
+    readAfter: database.prepare('SELECT seq, record FROM exchanges WHERE seq > ? ORDER BY seq LIMIT ?'),
+    readCursor: database.prepare('SELECT seq FROM cursors WHERE reader = ?'),
+    writeCursor: database.prepare('INSERT INTO cursors VALUES (?, ?) ON CONFLICT (reader) DO UPDATE SET seq = excluded.seq'),
+    lastSeq: database.prepare('SELECT max(seq) AS seq FROM exchanges'),
+    // The newest row stays, so that no place in the order is ever given twice.
+    purge: database.prepare(
+      `DELETE FROM exchanges WHERE seq IN (SELECT seq FROM exchanges WHERE at < ?
+         AND seq < (SELECT max(seq) FROM exchanges) ORDER BY seq LIMIT ?)`,
+    ),
+    intents: database.prepare('SELECT * FROM intents ORDER BY id'),
+  };
+}
+
+function insertIntent(statement: StatementSync, intent: Intent): void {
+  const { id, at, teamId, keyId, method, path, endpoint, model } = intent;
+  statement.run(id, at, teamId, keyId, method, path, endpoint, model);
+}
+
+function insertRecord(statement: StatementSync, record: ExchangeRecord): void {
+  statement.run(
+    record.id,
+    Date.parse(record.at),
+    record.team_id,
+    record.key_id,
+    record.endpoint,
+    record.model_requested,
+    record.status,
+    JSON.stringify(record),
+  );
+}
+
+type Row = Record<string, unknown>;
+
+function toIntent(row: Row): Intent {
+  // Written by insertIntent in this very shape.
+  return {
+    id: row['id'] as Intent['id'],
+    at: Number(row['at']),
+    teamId: row['team_id'] as Intent['teamId'],
+    keyId: row['key_id'] as Intent['keyId'],
+    method: String(row['method']),
+    path: String(row['path']),
+    endpoint: row['endpoint'] as string | null,
+    model: row['model'] as string | null,
+  };
+}
+
+function matches(row: Row, filter: Parameters<Spool['listRecords']>[1]): boolean {
+  return (
+    (filter.teamId === undefined || row['team_id'] === filter.teamId) &&
+    (filter.keyId === undefined || row['key_id'] === filter.keyId) &&
+    (filter.endpoint === undefined || row['endpoint'] === filter.endpoint) &&
+    (filter.model === undefined || row['model'] === filter.model) &&
+    (filter.status === undefined || row['status'] === filter.status) &&
+    (filter.from === undefined || Number(row['at']) >= filter.from) &&
+    (filter.to === undefined || Number(row['at']) < filter.to)
+  );
+}
+
+function startKeeper(file: string, onReply: (reply: KeeperReply) => void) {
+  const script = new URL(import.meta.url.endsWith('.ts') ? './spool-keeper.ts' : './spool-keeper.js', import.meta.url);
+  const worker = new Worker(script, { workerData: { file } });
+  let closed: (() => void) | null = null;
+  worker.on('message', (reply: KeeperReply) => {
+    if (reply.kind === 'closed') closed?.();
+    else onReply(reply);
+  });
+  return {
+    ask: (request: KeeperRequest) => worker.postMessage(request),
+    async close() {
+      const done = new Promise<void>((resolve) => {
+        closed = resolve;
+        worker.on('exit', () => resolve());
+      });
+      worker.postMessage({ kind: 'close' } satisfies KeeperRequest);
+      await done;
+      await worker.terminate();
+    },
+  };
+}
