@@ -41,7 +41,10 @@ function explain(solved: SolvedEquation): string {
   return [`To solve ${solved.equation}:`, '', ...steps, '', `The solution is ${solved.solution}.`].join('\n');
 }
 
-function structuredAnswer(format: NonNullable<ChatCompletionRequest['response_format']>, solved?: SolvedEquation): unknown {
+function structuredAnswer(
+  format: NonNullable<ChatCompletionRequest['response_format']>,
+  solved?: SolvedEquation,
+): unknown {
   if (format.type === 'json_object') {
     return solved ? { steps: solved.steps, answer: solved.solution } : { answer: 'This is the Throughway sandbox.' };
   }

@@ -9,7 +9,8 @@ export interface SolvedEquation {
 }
 
 /** `a x + b = c` with whole numbers; the guards at both ends keep out words, decimals and longer expressions. */
-const linearEquation = /(?<![\w.])([+-]?\s*\d{0,9})\s*\*?\s*([a-z])\s*(?:([+-])\s*(\d{1,9}))?\s*=\s*([+-]?\s*\d{1,9})(?!\d|\.\d|\s*[a-z*/^+-])/i;
+const linearEquation =
+  /(?<![\w.])([+-]?\s*\d{0,9})\s*\*?\s*([a-z])\s*(?:([+-])\s*(\d{1,9}))?\s*=\s*([+-]?\s*\d{1,9})(?!\d|\.\d|\s*[a-z*/^+-])/i;
 
 /** The first linear equation of the text, solved; undefined where there is none that takes a step to solve. */
 export function solveEquation(text: string): SolvedEquation | undefined {

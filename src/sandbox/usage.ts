@@ -77,5 +77,8 @@ export function realtimeUsage(): (event: string) => string {
 }
 
 function said(items: readonly RealtimeItem[]): string {
-  return items.flatMap((item) => item.content ?? []).map((part) => part.text ?? '').join('');
+  return items
+    .flatMap((item) => item.content ?? [])
+    .map((part) => part.text ?? '')
+    .join('');
 }
