@@ -205,6 +205,23 @@ describe('the sandbox', () => {
     assert.deepEqual(reply.usage, { prompt_tokens: 8, total_tokens: 8 });
   });
 
+  test('an embedding is the same vector in both encodings', async () => {
+    const embed = async (encoding_format: string) => {
+      const body = JSON.stringify({
+        model: 'text-embedding-3-small',
+        input: 'one text',
+        dimensions: 4,
+        encoding_format,
+      });
+      const reply = await fetch(`${sandbox.url}/embeddings`, { method: 'POST', body });
+      return ((await reply.json()) as { data: { embedding: unknown }[] }).data[0]?.embedding;
+    };
+    const [floats, base64] = [await embed('float'), await embed('base64')];
+    assert.ok(Array.isArray(floats) && typeof base64 === 'string');
+    const bytes = Uint8Array.from(Buffer.from(base64, 'base64'));
+    assert.deepEqual(new Float32Array(bytes.buffer), Float32Array.from(floats));
+  });
+
   test('a file comes back byte for byte, is listed, and is gone once deleted', async () => {
     const bytes = Buffer.from(Array.from({ length: 1024 }, (_, index) => index % 256));
     const file = await client.files.create({ purpose: 'user_data', file: await toFile(bytes, 'bytes.bin') });

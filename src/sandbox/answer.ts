@@ -4,7 +4,7 @@ import type { ChatCompletionRequest, FixtureResponse, ToolDefinition } from '@co
 import { solveEquation } from './equation.ts';
 import type { SolvedEquation } from './equation.ts';
 import { exampleOf } from './example.ts';
-import { countTokens } from './usage.ts';
+import { countTokens } from './tokens.ts';
 
 /** Characters of the caller's own words that the friendly answer repeats. */
 const quoteCharactersMax = 200;

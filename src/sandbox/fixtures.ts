@@ -2,7 +2,7 @@
 import type { ChatCompletionRequest, Fixture, FixtureResponse, ModerationFixture } from '@copilotkit/aimock';
 
 import { answerConversation } from './answer.ts';
-import { countTokens } from './usage.ts';
+import { countTokens } from './tokens.ts';
 
 /** Named in the list of models. aimock answers any other name as well. */
 const models = [

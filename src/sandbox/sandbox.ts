@@ -1,7 +1,8 @@
 // Starts the built-in upstream for trying and testing: @copilotkit/aimock with our answers.
 // It never leaves this machine, knows no credential, and names itself in every reply.
 import { fixtures, moderationFixtures } from './fixtures.ts';
-import { realtimeUsage, withUsage } from './usage.ts';
+import { realtimeUsage } from './realtime.ts';
+import { completeReply } from './reply.ts';
 
 type Aimock = typeof import('@copilotkit/aimock');
 type AimockServer = Awaited<ReturnType<Aimock['createServer']>>;
@@ -29,7 +30,7 @@ export async function startSandbox(options: { host?: string; port: number }): Pr
     { search: [], rerank: [], moderation: moderationFixtures },
   );
   nameItself(upstream);
-  countReplies(upstream);
+  completeReplies(upstream);
   countRealtime(aimock);
 
   return {
@@ -66,12 +67,18 @@ function nameItself({ server }: AimockServer): void {
   });
 }
 
-function countReplies({ server, journal }: AimockServer): void {
-  server.prependListener('request', (_request, reply) => {
+function completeReplies({ server, journal }: AimockServer): void {
+  server.prependListener('request', (request, reply) => {
+    const body: Buffer[] = [];
+    // aimock starts to read in the same tick, so that listening here loses it nothing.
+    request.on('data', (chunk: Buffer) => body.push(chunk));
     const end = reply.end.bind(reply) as (...given: unknown[]) => typeof reply;
-    reply.end = (chunk?: unknown, ...rest: unknown[]) =>
+    reply.end = (chunk?: unknown, ...rest: unknown[]) => {
+      if (typeof chunk !== 'string') return end(chunk, ...rest);
       // aimock writes the journal and the reply without a pause between, so the last entry is this request's.
-      end(typeof chunk === 'string' ? withUsage(chunk, promptOf(journal.getLast())) : chunk, ...rest);
+      const prompt = promptOf(journal.getLast());
+      return end(completeReply(chunk, { prompt, body: () => Buffer.concat(body).toString() }), ...rest);
+    };
   });
 }
 
@@ -90,6 +97,7 @@ function countRealtime({ WebSocketConnection }: Aimock): void {
   counted.add(WebSocketConnection);
 
   const counters = new WeakMap<object, (event: string) => string>();
+  // oxlint-disable-next-line typescript/unbound-method -- it is called with the socket it was taken from
   const send = WebSocketConnection.prototype.send;
   WebSocketConnection.prototype.send = function (event) {
     const count = counters.get(this) ?? realtimeUsage();
