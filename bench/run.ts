@@ -1,0 +1,88 @@
+// npm run bench -- [--only json,rate,sse,transfer,micro] [--quick] [--rounds N] [--variants direct,nginx,...] [--json FILE]
+// Prints ratios of one run, side by side. docs/benchmarks.md says what each row means.
+import { writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { parseArgs } from 'node:util';
+
+import { formatMicro, measureMicro } from './micro.ts';
+import { hasCompiler, startUpstream } from './native.ts';
+import { canPin } from './processes.ts';
+import { measureRates, measureSaturation } from './relay.ts';
+import { formatSection, formatTargets } from './report.ts';
+import type { Bench, Section } from './side-by-side.ts';
+import { measureStreams } from './sse.ts';
+import { measureTransfers } from './transfer.ts';
+import { nginxVersion, variants } from './variants.ts';
+
+const sectionMakers: Readonly<Record<string, (bench: Bench) => Promise<Section | Section[]>>> = {
+  json: measureSaturation,
+  rate: measureRates,
+  sse: measureStreams,
+  transfer: measureTransfers,
+};
+
+const { values: flags } = parseArgs({
+  options: {
+    only: { type: 'string' },
+    variants: { type: 'string' },
+    rounds: { type: 'string' },
+    quick: { type: 'boolean', default: false },
+    json: { type: 'string' },
+  },
+});
+
+function chosen(flag: string | undefined, known: readonly string[], name: string): readonly string[] {
+  const names = flag?.split(',') ?? known;
+  const stranger = names.find((candidate) => !known.includes(candidate));
+  if (stranger !== undefined) throw new Error(`--${name} does not know "${stranger}"; it knows ${known.join(', ')}`);
+  return known.filter((candidate) => names.includes(candidate));
+}
+
+async function measureSections(names: readonly string[], contestants: readonly string[]): Promise<Section[]> {
+  if (!hasCompiler)
+    throw new Error('the upstream and the load are C programs: install gcc (apt-get install gcc libc6-dev)');
+  if (!canPin) console.error('Without two cores and taskset nothing is pinned: figures are not per core.');
+  const ready = variants.filter((variant) => {
+    if (!contestants.includes(variant.name)) return false;
+    const lack = variant.prepare();
+    if (lack !== undefined) console.error(`${variant.name} is left out: ${lack}`);
+    return lack === undefined;
+  });
+  const upstream = await startUpstream();
+  const bench: Bench = {
+    upstream,
+    variants: ready,
+    rounds: Number(flags.rounds ?? (flags.quick ? 1 : 3)),
+    pace: flags.quick ? 0.4 : 1,
+  };
+  const sections: Section[] = [];
+  try {
+    for (const name of names) {
+      const made = (await sectionMakers[name]?.(bench)) ?? [];
+      sections.push(...[made].flat());
+    }
+  } finally {
+    await upstream.stop();
+  }
+  return sections;
+}
+
+const names = chosen(flags.only, [...Object.keys(sectionMakers), 'micro'], 'only');
+const contestants = chosen(
+  flags.variants,
+  variants.map(({ name }) => name),
+  'variants',
+);
+const relayNames = names.filter((name) => name !== 'micro');
+
+console.log(
+  `Node ${process.version}, ${nginxVersion()}, ${availableParallelism()} cores, ${canPin ? 'gateway alone on core 0' : 'not pinned'}\n`,
+);
+const sections = relayNames.length > 0 ? await measureSections(relayNames, contestants) : [];
+for (const section of sections) console.log(formatSection(section));
+const micro = names.includes('micro') ? measureMicro() : [];
+if (micro.length > 0) console.log(formatMicro(micro));
+console.log(formatTargets(sections));
+if (flags.json !== undefined)
+  writeFileSync(flags.json, `${JSON.stringify({ node: process.version, sections, micro }, null, 2)}\n`);
+process.exit(0);
