@@ -35,19 +35,20 @@ export async function withContestants<T>(
   bench: Bench,
   run: (contestants: readonly Contestant[]) => Promise<T>,
 ): Promise<T> {
+  const started: Running[] = [];
   const contestants: Contestant[] = [];
   try {
     for (const variant of bench.variants) {
       const running = await variant.start(bench.upstream);
+      started.push(running);
       await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
       const idleMb = residentMb(running.pids);
-      contestants.push({ ...running, name: variant.name, idleMb, chatReplyBytes: 0 });
       const chatReplyBytes = await smokeCheck(variant, running, bench.upstream);
-      contestants.splice(-1, 1, { ...running, name: variant.name, idleMb, chatReplyBytes });
+      contestants.push({ ...running, name: variant.name, idleMb, chatReplyBytes });
     }
     return await run(contestants);
   } finally {
-    for (const contestant of contestants) await contestant.stop();
+    for (const running of started) await running.stop();
   }
 }
 

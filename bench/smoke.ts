@@ -46,7 +46,11 @@ export async function smokeCheck(variant: Variant, running: Running, upstream: U
   const ask = async (bytes: Buffer): Promise<Buffer> => {
     const reply = await send(port, bytes);
     const body = await bodyOf(reply);
-    assert.equal(reply.statusCode, 200, `${variant.name} answered ${reply.statusCode}: ${body.subarray(0, 300)}`);
+    assert.equal(
+      reply.statusCode,
+      200,
+      `${variant.name} answered ${reply.statusCode}: ${body.toString().slice(0, 300)}`,
+    );
     return body;
   };
 
