@@ -1,6 +1,7 @@
 // The built-in upstream, called directly: what it answers, that it says who it is, and that it never changes its mind.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
 
 import OpenAI, { toFile } from 'openai';
@@ -331,17 +332,20 @@ describe('the sandbox', () => {
     assert.equal(reply.model, 'a-model-of-2031');
   });
 
-  test('what aimock does not know is a plain 404, not a made-up success', async () => {
-    for (const path of [
-      '/vector_stores',
-      '/models/gpt-4o',
-      '/responses/resp_1',
-      '/conversations/conv_1',
-      '/assistants',
-    ]) {
-      const reply = await fetch(`${sandbox.url}${path}`);
-      assert.equal(reply.status, 404, path);
-      await reply.body?.cancel();
+  test('what docs/sandbox.md calls a 404 is one, not a made-up success', async () => {
+    const doc = await readFile(new URL('../docs/sandbox.md', import.meta.url), 'utf8');
+    const rows = doc.split('\n').filter((line) => line.includes('| 404 |'));
+    const named = rows.flatMap((line) => [...line.matchAll(/`(?:(GET|POST) )?(\/[^`]+)`/g)]);
+    assert.ok(named.length > 15, `${named.length} paths`);
+
+    const body = JSON.stringify({ model: 'gpt-4o', prompt: 'x', input: 'x' });
+    for (const [, only, path = ''] of named) {
+      for (const method of only ? [only] : ['GET', 'POST']) {
+        const url = sandbox.url + path.replace('{id}', 'x').replace('*', 'x');
+        const reply = await fetch(url, method === 'POST' ? { method, body } : {});
+        assert.equal(reply.status, 404, `${method} ${path}`);
+        await reply.body?.cancel();
+      }
     }
   });
 
