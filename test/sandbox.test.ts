@@ -1,8 +1,10 @@
 // The built-in upstream, called directly: what it answers, that it says who it is, and that it never changes its mind.
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
+import { promisify } from 'node:util';
 
 import OpenAI, { toFile } from 'openai';
 import { WebSocket } from 'ws';
@@ -357,6 +359,28 @@ describe('the sandbox', () => {
     await other.close();
     await closed;
     await assert.rejects(fetch(`${other.url}/models`));
+  });
+
+  test('where aimock is not installed, the error says what to install', async () => {
+    const hooks = `
+      import { registerHooks } from 'node:module';
+      registerHooks({
+        resolve(name, context, next) {
+          if (name !== '@copilotkit/aimock') return next(name, context);
+          throw Object.assign(new Error('Cannot find it'), { code: 'ERR_MODULE_NOT_FOUND' });
+        },
+      });
+    `;
+    const start = `
+      const { startSandbox } = await import('${new URL('../src/sandbox/sandbox.ts', import.meta.url).href}');
+      await startSandbox({ port: 0 }).catch((error) => console.log(error.message));
+    `;
+    const { stdout } = await promisify(execFile)(process.execPath, [
+      `--import=data:text/javascript,${encodeURIComponent(hooks)}`,
+      '--input-type=module',
+      `--eval=${start}`,
+    ]);
+    assert.match(stdout, /npm install @copilotkit\/aimock/);
   });
 
   test('a taken port is an error, not a second sandbox', async () => {

@@ -47,6 +47,7 @@ async function loadAimock(): Promise<Aimock> {
   try {
     return await import('@copilotkit/aimock');
   } catch (error) {
+    if (!(error instanceof Error) || !('code' in error) || error.code !== 'ERR_MODULE_NOT_FOUND') throw error;
     throw new Error(
       'The sandbox needs the optional package @copilotkit/aimock, which is not installed. ' +
         'Install it with `npm install @copilotkit/aimock`, or set OPENAI_API_KEY to use OpenAI.',
