@@ -10,6 +10,8 @@ const FORWARDED = ['SIGINT', 'SIGTERM', 'SIGHUP'];
  */
 const COPY_WINDOW_MS = 300;
 
+const ORPHAN_CHECK_MS = 500;
+
 const isWindows = process.platform === 'win32';
 
 /** The child's exit code, or 128 and the signal's number, as shells have it. */
@@ -28,8 +30,13 @@ export function runToEnd(command, args, options) {
     child.kill(signal);
   }
 
+  const watch = onOrphaned(() => {
+    if (lastAt.size === 0) forward('SIGTERM');
+  });
+
   return new Promise((resolve, reject) => {
     const end = (settle) => {
+      clearInterval(watch);
       for (const [signal, listener] of forwarders) process.off(signal, listener);
       killLeftovers(child);
       settle();
@@ -38,6 +45,17 @@ export function runToEnd(command, args, options) {
     child.once('error', (error) => end(() => reject(error)));
     child.once('exit', (code, signal) => end(() => resolve(code ?? 128 + constants.signals[signal])));
   });
+}
+
+/** npm hands SIGTERM to the shell between us, and most shells die of it without a word: the sign is that our parent changed. */
+function onOrphaned(act) {
+  const parent = process.ppid;
+  const watch = setInterval(() => {
+    if (process.env['npm_lifecycle_event'] === undefined || process.ppid === parent) return;
+    clearInterval(watch);
+    act();
+  }, ORPHAN_CHECK_MS);
+  return watch;
 }
 
 function killLeftovers(child) {

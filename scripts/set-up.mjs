@@ -60,11 +60,12 @@ function npmSaysInstalled(part) {
   if (!existsSync(list)) return false;
   const wanted = JSON.parse(readFileSync(join(part.folder, 'package-lock.json'), 'utf8')).packages;
   const present = JSON.parse(readFileSync(list, 'utf8')).packages;
-  return Object.entries(wanted).every(([path, { version, os, cpu, libc }]) => {
+  const named = new Set(Object.keys(wanted[''].optionalDependencies ?? {}).map((name) => `node_modules/${name}`));
+  return Object.entries(wanted).every(([path, { version, optional, os, cpu, libc }]) => {
     if (path === '') return true;
-    // Binaries for other platforms are left out by npm.
-    if (present[path] === undefined) return Boolean(os ?? cpu ?? libc);
-    return present[path].version === version;
+    if (present[path] !== undefined) return present[path].version === version;
+    // npm leaves out binaries for other platforms and what only they need.
+    return optional === true && (!named.has(path) || Boolean(os ?? cpu ?? libc));
   });
 }
 
@@ -132,6 +133,10 @@ async function withLock(work) {
   const lock = join(root, '.set-up-lock');
   let hasSaid = false;
   while (!takeLock(lock)) {
+    if (isAbandoned(lock)) {
+      discard(lock);
+      continue;
+    }
     if (!hasSaid) say('waiting for another command that is setting up this checkout');
     hasSaid = true;
     await sleep(200);
@@ -148,7 +153,6 @@ function takeLock(lock) {
     mkdirSync(lock);
   } catch (error) {
     if (error.code !== 'EEXIST') throw error;
-    if (isAbandoned(lock)) discard(lock);
     return false;
   }
   writeFileSync(join(lock, 'pid'), String(process.pid));
