@@ -15,6 +15,11 @@ socket.on('open', () => {
   socket.send(JSON.stringify({ type: 'response.create' }));
 });
 
+socket.on('error', (error) => {
+  console.error(error.message);
+  process.exitCode = 1;
+});
+
 socket.on('message', (message: Buffer) => {
   const event = JSON.parse(message.toString());
   if (event.type === 'response.output_text.delta') process.stdout.write(event.delta);

@@ -10,6 +10,7 @@ import { promisify } from 'node:util';
 import { startSandbox } from '../src/sandbox/sandbox.ts';
 import type { Sandbox } from '../src/sandbox/sandbox.ts';
 import { startGateway } from './support/gateway.ts';
+import type { TestGateway } from './support/gateway.ts';
 
 const run = promisify(execFile);
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
@@ -24,7 +25,7 @@ const runners: Record<string, string> = {
 
 describe('the examples', () => {
   let sandbox: Sandbox;
-  let gateway: Awaited<ReturnType<typeof startGateway>>;
+  let gateway: TestGateway;
 
   before(async () => {
     sandbox = await startSandbox({ port: 0 });

@@ -8,12 +8,11 @@ import { WebSocket } from 'ws';
 
 import { startSandbox } from '../../src/sandbox/sandbox.ts';
 import type { Sandbox } from '../../src/sandbox/sandbox.ts';
-import { startGateway } from '../support/gateway.ts';
+import { CANARY, startGateway } from '../support/gateway.ts';
+import type { TestGateway } from '../support/gateway.ts';
 import { sendJson, startScriptedUpstream } from './scripted-upstream.ts';
 import type { ScriptedUpstream } from './scripted-upstream.ts';
 import { startTlsFront } from './tls-front.ts';
-
-type Gateway = Awaited<ReturnType<typeof startGateway>>;
 
 /** The members of the package that the scenarios use. */
 export interface Sdk {
@@ -46,7 +45,7 @@ export function describeSdk(name: string, sdk: Sdk): void {
 
 function onSandbox({ OpenAI, toFile, ResponsesWS, OpenAIRealtimeWS }: Sdk, mount: string): void {
   let sandbox: Sandbox;
-  let gateway: Gateway;
+  let gateway: TestGateway;
   let client: OpenAI;
 
   before(async () => {
@@ -357,7 +356,7 @@ function onSandbox({ OpenAI, toFile, ResponsesWS, OpenAIRealtimeWS }: Sdk, mount
 
 function onScript({ OpenAI, toFile }: Sdk, mount: string): void {
   let upstream: ScriptedUpstream;
-  let gateway: Gateway;
+  let gateway: TestGateway;
   let client: OpenAI;
 
   before(async () => {
@@ -414,7 +413,7 @@ function onScript({ OpenAI, toFile }: Sdk, mount: string): void {
     upstream.on('GET /v1/models', (reply) => sendJson(reply, 200, { object: 'list', data: [] }));
     await client.models.list();
     const { headers } = upstream.requests.at(-1) ?? {};
-    assert.match(headers?.authorization ?? '', /^Bearer ./);
+    assert.equal(headers?.authorization, `Bearer ${CANARY}`);
     assert.ok(!JSON.stringify(headers).includes(gateway.token));
   });
 
