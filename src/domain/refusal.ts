@@ -25,7 +25,6 @@ const ROWS = {
   internal_error: { status: 500, type: 'server_error', retry: false },
   method_not_implemented: { status: 501, type: 'invalid_request_error', retry: false },
   upstream_unreachable: { status: 502, type: 'server_error', retry: true },
-  upstream_broke: { status: 502, type: 'server_error', retry: true },
   upstream_credential: { status: 502, type: 'server_error', retry: true },
   overloaded: { status: 503, type: 'server_error', retry: true },
   upstream_timeout: { status: 504, type: 'server_error', retry: true },

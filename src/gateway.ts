@@ -1,0 +1,130 @@
+// Builds every part from the settings, and starts and stops them in order. The only file that knows all of them.
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { openAdmin } from './admin/admin.ts';
+import type { Config } from './config/load.ts';
+import { Secret } from './config/secret.ts';
+import { type Clock, systemClock } from './domain/clock.ts';
+import { Refusal } from './domain/refusal.ts';
+import { sendJson, sendRefusal } from './http/reply.ts';
+import { type DownstreamReply, type DownstreamRequest, openListener } from './http/server.ts';
+import { hashToken, newAdminToken, openKeys } from './keys/keys.ts';
+import { startLogging } from './logging/logging.ts';
+import { openProxy } from './proxy/proxy.ts';
+import { openStore } from './store/store.ts';
+import { type Log, openLog } from './telemetry/log.ts';
+import { openUpstream } from './upstream/upstream.ts';
+
+export interface Gateway {
+  /** `http://HOST:PORT` of each listener. */
+  readonly api: string;
+  readonly admin: string;
+  readonly adminToken: Secret;
+  /** The first virtual key's token, where this start made one: shown once, kept nowhere. */
+  readonly firstToken: Secret | null;
+  /** Readiness off; running exchanges may finish within the drain; then everything closes. */
+  stop(): Promise<void>;
+  /** Cuts what runs, writes what is known of it, and closes. */
+  stopNow(): Promise<void>;
+}
+
+export interface GatewayOptions {
+  readonly clock?: Clock;
+  readonly log?: Log;
+}
+
+/** The admin token of a gateway that was given none: kept for the CLI on this machine, readable by its owner alone. */
+export const ADMIN_TOKEN_FILE = 'admin-token';
+/** How long cut exchanges may take to be recorded. */
+const CUT_MS = 1500;
+const LOOK_EVERY_MS = 20;
+
+/** @throws Error that names what is wrong and the setting to change; nothing stays open then */
+export async function startGateway(config: Config, options: GatewayOptions = {}): Promise<Gateway> {
+  const clock = options.clock ?? systemClock;
+  const log = options.log ?? openLog(config.logging.level);
+  const opened: (() => Promise<void> | void)[] = [];
+  const closeAll = async () => {
+    for (const close of opened.splice(0).reverse()) await close();
+  };
+  try {
+    const store = await openStore({ dataDir: config.dataDir, durability: config.durability });
+    opened.push(() => store.close());
+    const keys = await openKeys(store.keys, store.teams, clock);
+    const adminToken = config.adminToken ?? keptAdminToken(config.dataDir);
+    const firstToken = (await keys.count()) === 0 ? new Secret((await keys.create({ name: 'first' })).token) : null;
+    const logging = await startLogging(store.spool, config.logging, clock, log);
+    opened.push(() => logging.close());
+    const upstream = openUpstream(config.upstream, clock);
+    opened.push(() => upstream.close());
+    const proxy = openProxy({ keys, upstream, records: store.spool, clock, log }, config);
+    opened.push(() => proxy.close());
+    const admin = openAdmin({ keys, spool: store.spool, tokenHash: hashToken(adminToken.reveal()) });
+
+    let isReady = true;
+    const serveApi = (request: DownstreamRequest, reply: DownstreamReply, expectsContinue: boolean) => {
+      if (answerHealth(request, reply, isReady) || proxy.serve(request, reply, expectsContinue)) return;
+      const message = `There is nothing at ${request.method} ${request.url?.slice(0, 200)}. The API is served below /openai, such as /openai/v1/models.`;
+      sendRefusal(reply, new Refusal('not_found', message, { param: 'path' }), null);
+    };
+    const { http } = config;
+    const shared = { headerMs: http.headerSeconds * 1000, keepAliveMs: http.keepAliveSeconds * 1000 };
+    const adminListener = await openListener({ ...shared, listen: config.adminListen, connectionsMax: 0, onRequest: admin.serve });
+    opened.push(() => closeListener(adminListener));
+    const apiListener = await openListener({ ...shared, listen: config.listen, connectionsMax: http.connectionsMax, onRequest: serveApi });
+    opened.push(() => closeListener(apiListener));
+
+    let stopping: Promise<void> | null = null;
+    let isCut = false;
+    const drain = async () => {
+      isReady = false;
+      proxy.stopAdmitting();
+      const deadline = clock.elapsedMs() + config.drainSeconds * 1000;
+      while (proxy.active() > 0 && !isCut && clock.elapsedMs() < deadline) await pause();
+      proxy.cutAll();
+      const cutDeadline = clock.elapsedMs() + CUT_MS;
+      while (proxy.active() > 0 && clock.elapsedMs() < cutDeadline) await pause();
+      await closeAll();
+    };
+    return {
+      api: apiListener.url,
+      admin: adminListener.url,
+      adminToken,
+      firstToken,
+      stop: () => (stopping ??= drain()),
+      stopNow: () => {
+        isCut = true;
+        return (stopping ??= drain());
+      },
+    };
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+}
+
+function pause(): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, LOOK_EVERY_MS);
+  });
+}
+
+async function closeListener(listener: Awaited<ReturnType<typeof openListener>>): Promise<void> {
+  const closed = listener.close();
+  listener.destroyConnections();
+  await closed;
+}
+
+function answerHealth(request: DownstreamRequest, reply: DownstreamReply, isReady: boolean): boolean {
+  if (request.url === '/health/live') sendJson(reply, 200, { status: 'live' });
+  else if (request.url === '/health/ready') sendJson(reply, isReady ? 200 : 503, { status: isReady ? 'ready' : 'stopping' });
+  else return false;
+  return true;
+}
+
+function keptAdminToken(dataDir: string): Secret {
+  const file = join(dataDir, ADMIN_TOKEN_FILE);
+  if (!existsSync(file)) writeFileSync(file, `${newAdminToken()}\n`, { mode: 0o600 });
+  return new Secret(readFileSync(file, 'utf8').trim());
+}

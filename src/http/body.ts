@@ -1,0 +1,96 @@
+// Request bodies: the first part is looked at before the exchange is admitted, the rest streams by.
+import type { IncomingMessage } from 'node:http';
+import { Readable } from 'node:stream';
+
+/** A body that announces no more than this is sent upstream in one piece. */
+export const WHOLE_BODY_BYTES_MAX = 64 * 1024;
+
+export interface BodyPart {
+  readonly bytes: Buffer;
+  /** Nothing follows. */
+  readonly isWhole: boolean;
+}
+
+const EMPTY: BodyPart = { bytes: Buffer.alloc(0), isWhole: true };
+
+/** What the head says of the body: its length, `chunked` where it tells none, or null where there is no body. */
+export function announcedLength(request: IncomingMessage): number | 'chunked' | null {
+  if (request.headers['transfer-encoding'] !== undefined) return 'chunked';
+  const length = request.headers['content-length'];
+  return length === undefined ? null : Number(length);
+}
+
+/**
+ * Reads the whole of a small body, or of any other what comes first.
+ * @param done called once; with null when the client left before
+ */
+export function readFirstPart(request: IncomingMessage, length: number | 'chunked' | null, done: (part: BodyPart | null) => void): void {
+  if (length === null || length === 0) {
+    done(EMPTY);
+    return;
+  }
+  const waitsForAll = length !== 'chunked' && length <= WHOLE_BODY_BYTES_MAX;
+  const parts: Buffer[] = [];
+  const finish = (part: BodyPart | null) => {
+    request.off('data', onData).off('end', onEnd).off('close', onClose);
+    done(part);
+  };
+  const onData = (chunk: Buffer) => {
+    parts.push(chunk);
+    if (waitsForAll) return;
+    request.pause();
+    finish({ bytes: chunk, isWhole: false });
+  };
+  const onEnd = () => finish({ bytes: parts.length === 1 ? parts[0]! : Buffer.concat(parts), isWhole: true });
+  const onClose = () => finish(null);
+  request.on('data', onData).on('end', onEnd).on('close', onClose);
+}
+
+/**
+ * The body as the upstream reads it, first part included. Destroying it leaves the client's connection alone, so that an
+ * early reply can still be delivered.
+ */
+export class RelayedBody extends Readable {
+  readonly #request: IncomingMessage;
+  readonly #onChunk: (chunk: Buffer) => void;
+  #first: Buffer | null;
+
+  /** @param onChunk sees each chunk of the rest as it goes by */
+  constructor(request: IncomingMessage, first: Buffer, onChunk: (chunk: Buffer) => void) {
+    super({ highWaterMark: 64 * 1024 });
+    this.#request = request;
+    this.#first = first;
+    this.#onChunk = onChunk;
+    // Whoever reads it hears of errors too; one that comes when nobody reads any more must not end the process.
+    this.on('error', () => {});
+  }
+
+  override _read(): void {
+    if (this.#first !== null) {
+      const first = this.#first;
+      this.#first = null;
+      this.#request.on('data', this.#forward).on('end', this.#finish).on('close', this.#break);
+      if (!this.push(first)) return;
+    }
+    this.#request.resume();
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    this.#request.off('data', this.#forward).off('end', this.#finish).off('close', this.#break);
+    this.#request.pause();
+    callback(error);
+  }
+
+  readonly #forward = (chunk: Buffer): void => {
+    this.#onChunk(chunk);
+    if (!this.push(chunk)) this.#request.pause();
+  };
+
+  readonly #finish = (): void => {
+    this.push(null);
+  };
+
+  readonly #break = (): void => {
+    this.destroy(new Error('the client left before its body was complete'));
+  };
+}

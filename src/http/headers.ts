@@ -1,0 +1,182 @@
+// The owner of header names: which pass, which stay, and which are ours. Headers travel as raw arrays: name, value, name, value.
+
+export const EXCHANGE_ID_HEADER = 'x-throughway-exchange-id';
+export const REFUSAL_HEADER = 'x-throughway-refusal';
+export const OVERHEAD_HEADER = 'x-throughway-overhead-ms';
+
+/** RFC 9110 7.6.1, and the ones that proxies have met in the wild. */
+const HOP_BY_HOP = [
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-authentication-info',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+];
+
+/** The client's credentials: replaced by ours. `host` is the upstream's own; `expect` is answered here. */
+const REPLACED = ['authorization', 'x-api-key', 'api-key', 'host', 'expect'];
+
+/** Where the client sits and what it told this host alone: none of the upstream's business. */
+const HOP_DATA = ['cookie', 'forwarded', 'via', 'x-real-ip'];
+const HOP_DATA_PREFIXES = ['x-forwarded-', 'cf-', 'x-throughway-'];
+
+const ORGANIZATION = 'openai-organization';
+const PROJECT = 'openai-project';
+
+const DROPPED_FROM_REQUESTS = new Set([...HOP_BY_HOP, ...REPLACED, ...HOP_DATA]);
+/** `set-cookie` and `alt-svc` speak for the upstream's origin, not for this one. */
+const DROPPED_FROM_REPLIES = new Set([...HOP_BY_HOP, 'set-cookie', 'alt-svc']);
+const IDENTITY = /^(openai-organization|openai-project|x-ratelimit-.+)$/;
+
+/** What a credential adds to each request that it opens. */
+export interface CredentialHeaders {
+  /** The value of `authorization`. */
+  readonly authorization: string;
+  readonly organization: string | null;
+  readonly project: string | null;
+}
+
+/** The headers that go upstream: end-to-end ones in their order with their duplicates, and the credential's own. */
+export function upstreamHeaders(raw: readonly string[], credential: CredentialHeaders): string[] {
+  const named = namedByConnection(raw);
+  const headers: string[] = ['authorization', credential.authorization];
+  if (credential.organization !== null) headers.push(ORGANIZATION, credential.organization);
+  if (credential.project !== null) headers.push(PROJECT, credential.project);
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = raw[i]!;
+    const lower = name.toLowerCase();
+    if (staysHere(lower)) continue;
+    if (named !== null && named.has(lower)) continue;
+    if (lower === ORGANIZATION && credential.organization !== null) continue;
+    if (lower === PROJECT && credential.project !== null) continue;
+    headers.push(name, raw[i + 1]!);
+  }
+  return headers;
+}
+
+function staysHere(lower: string): boolean {
+  if (DROPPED_FROM_REQUESTS.has(lower) || hasPrefix(lower)) return true;
+  if (!lower.includes('_')) return false;
+  // Some servers read `content_length` as `content-length`: a look-alike of a header that counts does not pass.
+  const dashed = lower.replaceAll('_', '-');
+  return DROPPED_FROM_REQUESTS.has(dashed) || hasPrefix(dashed) || dashed === 'content-length' || dashed === 'content-type';
+}
+
+function hasPrefix(lower: string): boolean {
+  // 'c' or 'x': two of three names are told apart by their first letter alone.
+  const first = lower.charCodeAt(0);
+  return (first === 0x78 || first === 0x63) && HOP_DATA_PREFIXES.some((prefix) => lower.startsWith(prefix));
+}
+
+/** `Connection: close, X-Local` makes X-Local hop-by-hop too. Framing and content stay, whatever it names. */
+function namedByConnection(raw: readonly string[]): ReadonlySet<string> | null {
+  let named: Set<string> | null = null;
+  for (let i = 0; i < raw.length; i += 2) {
+    if (raw[i]!.length !== 10 || raw[i]!.toLowerCase() !== 'connection') continue;
+    for (const item of raw[i + 1]!.split(',')) {
+      const name = item.trim().toLowerCase();
+      if (name === 'keep-alive' || name === 'close' || name === '') continue;
+      if (name === 'content-length' || name === 'content-type') continue;
+      (named ??= new Set()).add(name);
+    }
+  }
+  return named;
+}
+
+export interface ReplyHead {
+  /** What goes downstream. */
+  readonly headers: string[];
+  /** Bytes that the upstream announced; null where it announced none. */
+  readonly contentLength: number | null;
+  readonly contentType: string;
+  readonly contentEncoding: string;
+  readonly requestId: string | null;
+  readonly retryAfterMs: number | null;
+}
+
+/** @param raw as undici hands them over: latin1 bytes, name, value, name, value */
+export function downstreamHead(raw: readonly Buffer[], own: readonly string[], identity: 'pass' | 'hide'): ReplyHead {
+  const headers: string[] = [];
+  let contentLength: number | null = null;
+  let contentType = '';
+  let contentEncoding = '';
+  let requestId: string | null = null;
+  let retryAfterMs: number | null = null;
+  let named: Set<string> | null = null;
+  // Where the operator names origins, the upstream's own CORS headers would contradict ours.
+  const speaksCors = own.includes('access-control-allow-origin');
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = raw[i]!.toString('latin1');
+    const value = raw[i + 1]!.toString('latin1');
+    const lower = name.toLowerCase();
+    switch (lower) {
+      case 'content-length':
+        contentLength = Number(value);
+        break;
+      case 'content-type':
+        contentType = value;
+        break;
+      case 'content-encoding':
+        contentEncoding = value.toLowerCase();
+        break;
+      case 'x-request-id':
+        requestId = value;
+        break;
+      case 'retry-after-ms':
+        retryAfterMs = wholeMs(value, 1);
+        break;
+      case 'retry-after':
+        retryAfterMs ??= wholeMs(value, 1000);
+        break;
+      case 'connection':
+        for (const item of value.split(',')) (named ??= new Set()).add(item.trim().toLowerCase());
+        continue;
+      default:
+        if (DROPPED_FROM_REPLIES.has(lower)) continue;
+        if (lower.startsWith('x-throughway-') && lower !== 'x-throughway-sandbox') continue;
+        if (identity === 'hide' && IDENTITY.test(lower)) continue;
+        if (speaksCors && lower.startsWith('access-control-')) continue;
+    }
+    headers.push(name, value);
+  }
+  const kept = named === null ? headers : withoutNamed(headers, named);
+  for (const text of own) kept.push(text);
+  return { headers: kept, contentLength, contentType, contentEncoding, requestId, retryAfterMs };
+}
+
+function withoutNamed(headers: readonly string[], named: ReadonlySet<string>): string[] {
+  const kept: string[] = [];
+  for (let i = 0; i < headers.length; i += 2) {
+    const lower = headers[i]!.toLowerCase();
+    if (named.has(lower) && lower !== 'content-length' && lower !== 'content-type') continue;
+    kept.push(headers[i]!, headers[i + 1]!);
+  }
+  return kept;
+}
+
+function wholeMs(value: string, unitMs: number): number | null {
+  const number = Number(value);
+  return Number.isFinite(number) && number >= 0 ? Math.ceil(number * unitMs) : null;
+}
+
+/** The values of one header, in order; names are compared without case. */
+export function headerValues(raw: readonly string[], name: string): string[] {
+  const values: string[] = [];
+  for (let i = 0; i < raw.length; i += 2) {
+    if (raw[i]!.length === name.length && raw[i]!.toLowerCase() === name) values.push(raw[i + 1]!);
+  }
+  return values;
+}
+
+/** The first value of a header, or null where it is absent. */
+export function headerValue(raw: readonly string[], name: string): string | null {
+  for (let i = 0; i < raw.length; i += 2) {
+    if (raw[i]!.length === name.length && raw[i]!.toLowerCase() === name) return raw[i + 1]!;
+  }
+  return null;
+}

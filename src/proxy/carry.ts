@@ -1,0 +1,492 @@
+// Carries one admitted exchange to the upstream and back. Never throws: whatever happens becomes an ending, and the ending
+// is told exactly once. The client's last byte waits until what was observed is on record.
+import type { Admission, Attempt, Ending, ExchangeError, Observation, UsageReport } from '../domain/exchange.ts';
+import type { Clock } from '../domain/clock.ts';
+import { Refusal } from '../domain/refusal.ts';
+import { type BodyPart, RelayedBody, WHOLE_BODY_BYTES_MAX } from '../http/body.ts';
+import { OVERHEAD_HEADER, type ReplyHead, downstreamHead, headerValue, upstreamHeaders } from '../http/headers.ts';
+import { endEarly, sendRefusal } from '../http/reply.ts';
+import type { DownstreamReply, DownstreamRequest } from '../http/server.ts';
+import type { RequestScan } from '../openai/request.ts';
+import type { ReplyFacts } from '../openai/usage.ts';
+import type { PooledCredential, ReplyListener, Sending, Upstream, UpstreamFailure } from '../upstream/upstream.ts';
+import { amendHeaders } from './amend.ts';
+import { type CredentialVerdict, judgeCredentialReply, restsUntil } from './credential-reply.ts';
+import { type ReplyObserver, observeReply, transportOf } from './observe.ts';
+import type { Watch, Watched } from './watch.ts';
+
+export interface CarryOptions {
+  readonly headersMs: number;
+  readonly idleMs: number;
+  readonly totalMs: number;
+  readonly bodyBytesMax: number;
+  readonly onDisconnect: 'abort' | 'drain';
+  readonly drainMs: number;
+  readonly drainBytesMax: number;
+  readonly drainsMax: number;
+  readonly restMs: number;
+  readonly identity: 'pass' | 'hide';
+}
+
+/** What an exchange needs of the house while it is carried. */
+export interface CarryParts {
+  readonly upstream: Upstream;
+  readonly clock: Clock;
+  readonly watch: Watch;
+  readonly options: CarryOptions;
+  /** Exchanges being read to their end after their client left. */
+  drains: number;
+}
+
+export interface Downstream {
+  readonly request: DownstreamRequest;
+  readonly reply: DownstreamReply;
+  readonly first: BodyPart;
+  readonly scan: RequestScan | null;
+  /** Added to the reply: ours, and CORS. */
+  readonly ownHeaders: readonly string[];
+}
+
+/**
+ * Told once, when nothing more can change. The last byte goes downstream when `release` is called.
+ */
+export type Observed = (observation: Observation, release: () => void) => void;
+
+export interface Carried {
+  /** Ends it now: a drain ran out. */
+  cut(): void;
+}
+
+export function carry(parts: CarryParts, admission: Admission, downstream: Downstream, observed: Observed): Carried {
+  const carriage = new Carriage(parts, admission, downstream, observed);
+  carriage.start();
+  return carriage;
+}
+
+/** Errors of a connection that says nothing of whether the upstream can be reached: worth one more try. */
+const DROPPED = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET']);
+const TIMED_OUT = new Set(['UND_ERR_CONNECT_TIMEOUT', 'ETIMEDOUT', 'gateway_timeout']);
+const TRIES_MAX = 2;
+const EMPTY = Buffer.alloc(0);
+
+class Carriage implements ReplyListener, Watched, Carried {
+  readonly #parts: CarryParts;
+  readonly #admission: Admission;
+  readonly #downstream: Downstream;
+  readonly #observed: Observed;
+  readonly #attempts: Attempt[] = [];
+  #sending: Sending | null = null;
+  #credential: PooledCredential | null = null;
+  #body: RelayedBody | null = null;
+
+  #bytesIn: number;
+  #bytesOut = 0;
+  #head: ReplyHead | null = null;
+  #status = 0;
+  #reason = '';
+  #isHeadSent = false;
+  /** Data that came before the head could go, and the last piece of a body whose end is known. */
+  #held: Buffer[] = [];
+  /** A 401 or 403: its body is read before it is decided whose fault it was. */
+  #verdict: CredentialVerdict | null = null;
+  #observer: ReplyObserver | null = null;
+  #resume: (() => void) | null = null;
+  #isWaitingForDrain = false;
+
+  /** The client is gone, and the rest is read for the record alone. */
+  #isDraining = false;
+  #drainedBytes = 0;
+  #drainEndsMs = 0;
+  #isOver = false;
+  /** Monotonic; when a byte last moved. */
+  #movedMs: number;
+
+  constructor(parts: CarryParts, admission: Admission, downstream: Downstream, observed: Observed) {
+    this.#parts = parts;
+    this.#admission = admission;
+    this.#downstream = downstream;
+    this.#observed = observed;
+    this.#bytesIn = downstream.first.bytes.length;
+    this.#movedMs = parts.clock.elapsedMs();
+  }
+
+  start(): void {
+    const { reply } = this.#downstream;
+    if (reply.closed || reply.destroyed) {
+      this.#end('downstream_left', leftError());
+      return;
+    }
+    reply.on('close', this.#onDownstreamClose);
+    this.#parts.watch.add(this);
+    this.#send();
+  }
+
+  cut(): void {
+    this.#fail('gateway_cut', { origin: 'gateway', code: 'draining', message: 'The gateway is stopping and the time to finish is over.' });
+  }
+
+  // ---- The request goes upstream.
+
+  #send(): void {
+    const { upstream, clock } = this.#parts;
+    const { arrival } = this.#admission;
+    const credential = upstream.credentials.choose();
+    this.#credential = credential;
+    const headers = upstreamHeaders(arrival.rawHeaders, credential);
+    amendHeaders(arrival.path, headers);
+    const attempt: Attempt = {
+      origin: upstream.origin,
+      credential: credential.name,
+      startedMs: clock.elapsedMs(),
+      connectedMs: null,
+      firstByteMs: null,
+      endedMs: null,
+      status: null,
+      error: null,
+    };
+    this.#attempts.push(attempt);
+    const request = { method: arrival.method, target: arrival.target, headers, body: this.#requestBody() };
+    this.#sending = upstream.send(request, attempt, this);
+  }
+
+  #requestBody(): Buffer | RelayedBody | null {
+    const { first, request, scan } = this.#downstream;
+    if (first.isWhole) return first.bytes.length === 0 ? null : first.bytes;
+    this.#body = new RelayedBody(request, first.bytes, (chunk) => {
+      this.#bytesIn += chunk.length;
+      this.#movedMs = this.#parts.clock.elapsedMs();
+      scan?.feed(chunk);
+      const { bodyBytesMax } = this.#parts.options;
+      if (bodyBytesMax > 0 && this.#bytesIn > bodyBytesMax) this.#refuseLargeBody(bodyBytesMax);
+    });
+    return this.#body;
+  }
+
+  #refuseLargeBody(bodyBytesMax: number): void {
+    if (this.#isOver) return;
+    const refusal = new Refusal('body_too_large', `The request body is larger than ${bodyBytesMax} bytes, the operator's http.bodyBytesMax.`);
+    this.#sending?.abort();
+    this.#endWithRefusal('gateway_cut', refusal, { origin: 'downstream', code: refusal.code, message: refusal.message });
+  }
+
+  // ---- The reply comes back.
+
+  onHead(status: number, reason: string, rawHeaders: readonly Buffer[], resume: () => void): boolean {
+    const { options, clock } = this.#parts;
+    const { request, ownHeaders } = this.#downstream;
+    this.#movedMs = clock.elapsedMs();
+    this.#status = status;
+    this.#reason = reason;
+    this.#resume = resume;
+    const head = downstreamHead(rawHeaders, ownHeaders, options.identity);
+    this.#head = head;
+    if (headerValue(request.rawHeaders, OVERHEAD_HEADER) !== null) head.headers.push(OVERHEAD_HEADER, this.#overheadMs());
+    if (status === 401 || status === 403 || status === 429) this.#restCredential(status, head);
+    if (status === 401 || status === 403) this.#verdict = judgeCredentialReply(status);
+    this.#observer = observeReply(head.contentType, head.contentEncoding);
+    if (this.#verdict !== null || this.#isDraining) return true;
+    // A small body is likely here in the same read: head and body then go out in one piece. Any other head goes at once.
+    if (head.contentLength === null) process.nextTick(this.#flush);
+    else setImmediate(this.#flush);
+    return true;
+  }
+
+  onData(chunk: Buffer): boolean {
+    this.#movedMs = this.#parts.clock.elapsedMs();
+    this.#observer?.feed(chunk);
+    if (this.#isDraining) return this.#drain(chunk);
+    if (this.#verdict !== null) {
+      if (this.#verdict.feed(chunk) === 'undecided') return true;
+      this.#passVerdict();
+      return true;
+    }
+    if (!this.#isHeadSent || this.#isLastPiece(chunk)) {
+      this.#held.push(chunk);
+      // More than a socket's read before the head could go: send it now.
+      if (!this.#isHeadSent && chunk.length >= WHOLE_BODY_BYTES_MAX) this.#flush();
+      return !this.#isWaitingForDrain;
+    }
+    return this.#write(chunk);
+  }
+
+  onEnd(): void {
+    if (this.#isOver) return;
+    if (this.#isDraining) {
+      this.#endDrain();
+      return;
+    }
+    if (this.#verdict !== null) {
+      if (this.#verdict.isOurCredential()) {
+        this.#endWithCredentialRefusal();
+        return;
+      }
+      this.#passVerdict();
+    }
+    this.#end('complete', null);
+  }
+
+  onFailure(failure: UpstreamFailure): void {
+    if (this.#isOver) return;
+    if (this.#isDraining) {
+      this.#endDrain();
+      return;
+    }
+    if (this.#mayTryAgain(failure)) {
+      this.#body = null;
+      this.#send();
+      return;
+    }
+    const isTimeout = TIMED_OUT.has(failure.code);
+    const error: ExchangeError = { origin: 'upstream', code: failure.code, message: failure.message.slice(0, 1024) };
+    this.#fail(isTimeout ? 'timed_out' : failure.wasSent ? 'upstream_broke' : 'unreachable', error);
+  }
+
+  /**
+   * Only while nothing has come back, and only what cannot have been done already: a request of which nothing was sent, or a
+   * GET or HEAD whose kept connection was closed as it went out. A POST is never repeated.
+   */
+  #mayTryAgain(failure: UpstreamFailure): boolean {
+    if (this.#head !== null || this.#attempts.length >= TRIES_MAX || !DROPPED.has(failure.code)) return false;
+    if (!this.#downstream.first.isWhole) return false;
+    const { method } = this.#admission.arrival;
+    return !failure.wasSent || (failure.wasReused && (method === 'GET' || method === 'HEAD'));
+  }
+
+  // ---- Downstream.
+
+  readonly #flush = (): void => {
+    if (this.#isHeadSent || this.#isOver || this.#head === null || this.#verdict !== null) return;
+    this.#sendHead();
+    const held = this.#held;
+    this.#held = [];
+    let canTakeMore = true;
+    for (const chunk of held) {
+      if (this.#isLastPiece(chunk)) this.#held.push(chunk);
+      else canTakeMore = this.#write(chunk);
+    }
+    // An empty write sends the head alone, byte for byte; flushHeaders() would spoil its latin1.
+    if (held.length === 0 || this.#held.length > 0) this.#downstream.reply.write(EMPTY);
+    if (!canTakeMore) this.#waitForDrain();
+  };
+
+  #sendHead(): void {
+    const { reply } = this.#downstream;
+    this.#isHeadSent = true;
+    reply.sendDate = false;
+    reply.writeHead(this.#status, this.#reason, this.#head!.headers);
+  }
+
+  /** The piece that completes a body of known length: held back until the record is written. */
+  #isLastPiece(chunk: Buffer): boolean {
+    const contentLength = this.#head!.contentLength;
+    return contentLength !== null && this.#bytesOut + chunk.length >= contentLength;
+  }
+
+  #write(chunk: Buffer): boolean {
+    this.#bytesOut += chunk.length;
+    const canTakeMore = this.#downstream.reply.write(chunk);
+    if (!canTakeMore) this.#waitForDrain();
+    return canTakeMore;
+  }
+
+  #waitForDrain(): void {
+    if (this.#isWaitingForDrain) return;
+    this.#isWaitingForDrain = true;
+    this.#downstream.reply.once('drain', () => {
+      this.#isWaitingForDrain = false;
+      this.#movedMs = this.#parts.clock.elapsedMs();
+      this.#resume?.();
+    });
+  }
+
+  readonly #onDownstreamClose = (): void => {
+    if (this.#isOver || this.#isDraining) return;
+    const { parts, sending } = { parts: this.#parts, sending: this.#sending };
+    if (parts.options.onDisconnect === 'drain' && this.#downstream.request.complete && parts.drains < parts.options.drainsMax) {
+      parts.drains++;
+      this.#isDraining = true;
+      this.#drainEndsMs = parts.clock.elapsedMs() + parts.options.drainMs;
+      this.#held = [];
+      this.#resume?.();
+      return;
+    }
+    sending?.abort();
+    this.#end('downstream_left', leftError());
+  };
+
+  #drain(chunk: Buffer): boolean {
+    this.#drainedBytes += chunk.length;
+    if (this.#drainedBytes <= this.#parts.options.drainBytesMax) return true;
+    this.#sending?.abort();
+    this.#endDrain();
+    return false;
+  }
+
+  #endDrain(): void {
+    this.#parts.drains--;
+    this.#end('downstream_left', leftError());
+  }
+
+  // ---- Time.
+
+  check(nowMs: number): void {
+    const { headersMs, idleMs, totalMs } = this.#parts.options;
+    if (this.#isDraining) {
+      if (nowMs < this.#drainEndsMs) return;
+      this.#sending?.abort();
+      this.#endDrain();
+      return;
+    }
+    const quietMs = nowMs - this.#movedMs;
+    if (totalMs > 0 && nowMs - this.#admission.arrival.startedMs >= totalMs) {
+      this.#timeOut('gateway', 'upstream.totalSeconds', totalMs);
+    } else if (this.#isUploading()) {
+      if (idleMs > 0 && quietMs >= idleMs) this.#timeOut('downstream', 'upstream.idleSeconds', idleMs);
+    } else if (this.#head === null) {
+      if (headersMs > 0 && quietMs >= headersMs) this.#timeOut('upstream', 'upstream.headersSeconds', headersMs);
+    } else if (idleMs > 0 && quietMs >= idleMs) {
+      this.#timeOut(this.#isWaitingForDrain ? 'downstream' : 'upstream', 'upstream.idleSeconds', idleMs);
+    }
+  }
+
+  #isUploading(): boolean {
+    return this.#body !== null && !this.#body.readableEnded && !this.#body.destroyed;
+  }
+
+  #timeOut(origin: ExchangeError['origin'], setting: string, ms: number): void {
+    const message = `No byte moved within the ${ms / 1000} s of ${setting}.`;
+    this.#fail('timed_out', { origin, code: 'gateway_timeout', message });
+  }
+
+  // ---- Endings.
+
+  /** Tells the client what can still be told: a refusal before the head, a broken stream after it. */
+  #fail(ending: Ending, error: ExchangeError): void {
+    if (this.#isOver) return;
+    this.#sending?.abort();
+    if (this.#isDraining) {
+      this.#endDrain();
+      return;
+    }
+    if (this.#isHeadSent) {
+      this.#end(ending, error);
+      return;
+    }
+    this.#endWithRefusal(ending, refusalFor(ending, error, this.#parts.upstream.origin), error);
+  }
+
+  #endWithRefusal(ending: Ending, refusal: Refusal, error: ExchangeError): void {
+    const { reply, ownHeaders } = this.#downstream;
+    if (this.#isHeadSent) {
+      this.#end(ending, error);
+      return;
+    }
+    this.#status = refusal.status;
+    this.#end(ending, error, () => sendRefusal(reply, refusal, null, ownHeaders));
+  }
+
+  #endWithCredentialRefusal(): void {
+    const { upstream } = this.#parts;
+    const upstreamStatus = this.#status;
+    const retry = upstream.credentials.hasOtherAwake(this.#credential!);
+    const refusal = new Refusal(
+      'upstream_credential',
+      `The upstream refused the gateway's own credential "${this.#credential!.name}" with ${upstreamStatus}. The operator must check it.`,
+      { retry },
+    );
+    this.#head = null;
+    this.#endWithRefusal('complete', refusal, { origin: 'gateway', code: refusal.code, message: `upstream status ${upstreamStatus}` });
+  }
+
+  #passVerdict(): void {
+    const verdict = this.#verdict!;
+    this.#verdict = null;
+    this.#held.push(...verdict.chunks);
+    if (this.#head!.contentLength === null) this.#flush();
+    else setImmediate(this.#flush);
+  }
+
+  #restCredential(status: number, head: ReplyHead): void {
+    const { upstream, clock, options } = this.#parts;
+    upstream.credentials.rest(this.#credential!, restsUntil(status, head.retryAfterMs, clock.now(), options.restMs));
+  }
+
+  #overheadMs(): string {
+    const { arrival } = this.#admission;
+    const last = this.#attempts.at(-1)!;
+    const now = this.#parts.clock.elapsedMs();
+    const upstreamMs = (last.firstByteMs ?? now) - last.startedMs;
+    return Math.max(0, now - arrival.startedMs - upstreamMs).toFixed(3);
+  }
+
+  /** Everything that ends an exchange comes through here, and only the first does anything. */
+  #end(ending: Ending, error: ExchangeError | null, tell: (() => void) | null = null): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#parts.watch.delete(this);
+    this.#downstream.reply.off('close', this.#onDownstreamClose);
+    const observer = this.#observer;
+    const finish = (facts: ReplyFacts) => this.#observed(this.#observation(ending, error, facts), tell ?? this.#releaseFor(ending));
+    if (observer === null) finish({ usage: undefined, model: null });
+    else observer.finish(finish);
+  }
+
+  #observation(ending: Ending, error: ExchangeError | null, facts: ReplyFacts): Observation {
+    const { arrival } = this.#admission;
+    const held = ending === 'complete' ? this.#held.reduce((sum, chunk) => sum + chunk.length, 0) : 0;
+    const isTold = this.#isHeadSent || this.#status !== 0;
+    const usage: UsageReport =
+      facts.usage === undefined
+        ? { source: 'absent', raw: null }
+        : { source: this.#drainedBytes > 0 ? 'drained' : 'reported', raw: facts.usage };
+    return {
+      attempts: this.#attempts,
+      status: isTold && (ending !== 'downstream_left' || this.#isHeadSent) ? this.#status : null,
+      ending,
+      transport: transportOf(this.#head?.contentType ?? '', headerValue(arrival.rawHeaders, 'content-type') ?? ''),
+      bytesIn: this.#bytesIn,
+      bytesOut: this.#bytesOut + held,
+      usage,
+      modelServed: facts.model,
+      upstreamRequestId: this.#head?.requestId ?? null,
+      error,
+      endedMs: this.#parts.clock.elapsedMs(),
+    };
+  }
+
+  #releaseFor(ending: Ending): () => void {
+    const { reply } = this.#downstream;
+    if (ending !== 'complete') {
+      // A clean end would make half a reply look like a whole one.
+      return () => breakReply(reply, this.#head?.contentLength ?? null);
+    }
+    return () => {
+      if (reply.destroyed) return;
+      if (!reply.req.complete) endEarly(reply, this.#isHeadSent ? null : this.#head!.headers);
+      if (!this.#isHeadSent) this.#sendHead();
+      const held = this.#held;
+      if (held.length === 0) reply.end();
+      else reply.end(held.length === 1 ? held[0] : Buffer.concat(held));
+    };
+  }
+}
+
+function breakReply(reply: DownstreamReply, contentLength: number | null): void {
+  const endsByClosing = contentLength === null && !reply.chunkedEncoding;
+  if (endsByClosing && reply.socket) reply.socket.resetAndDestroy();
+  else reply.destroy();
+}
+
+function leftError(): ExchangeError {
+  return { origin: 'downstream', code: 'downstream_left', message: 'The client closed its connection before the reply was complete.' };
+}
+
+function refusalFor(ending: Ending, error: ExchangeError, origin: string): Refusal {
+  if (ending === 'timed_out') {
+    if (error.origin === 'downstream') return new Refusal('request_timeout', `${error.message} The request body stopped arriving.`);
+    return new Refusal('upstream_timeout', `The upstream ${origin} did not answer in time (${error.code}). ${error.message}`);
+  }
+  if (ending === 'gateway_cut') return new Refusal('overloaded', error.message, { retryAfterMs: 1000 });
+  const what = ending === 'unreachable' ? 'could not be reached' : 'closed the connection before it answered';
+  return new Refusal('upstream_unreachable', `The upstream ${origin} ${what} (${error.code}). Try again; if it persists, the operator should look at upstream.baseUrl.`);
+}

@@ -1,0 +1,276 @@
+// The door of the relay: the way of one exchange, from its arrival to its record.
+import type { Config } from '../config/load.ts';
+import type { Clock } from '../domain/clock.ts';
+import type { Admission, Arrival, Observation } from '../domain/exchange.ts';
+import type { ExchangeRecord, Intent } from '../domain/exchange-record.ts';
+import { newId } from '../domain/id.ts';
+import type { Caller } from '../domain/key.ts';
+import { Refusal } from '../domain/refusal.ts';
+import type { Written } from '../domain/stores.ts';
+import { checkArrival } from '../http/arrival-check.ts';
+import { type BodyPart, announcedLength, readFirstPart } from '../http/body.ts';
+import { type Cors, corsRules } from '../http/cors.ts';
+import { EXCHANGE_ID_HEADER, headerValue } from '../http/headers.ts';
+import { sendNothing, sendRefusal } from '../http/reply.ts';
+import type { DownstreamReply, DownstreamRequest } from '../http/server.ts';
+import { pathOf, upstreamTarget } from '../http/target.ts';
+import type { Keys } from '../keys/keys.ts';
+import { findEndpoint } from '../openai/endpoints.ts';
+import { type RequestScan, scanRequest } from '../openai/request.ts';
+import type { Log } from '../telemetry/log.ts';
+import type { Upstream } from '../upstream/upstream.ts';
+import { admit } from './admit.ts';
+import { authenticate } from './authenticate.ts';
+import { type Carried, type CarryParts, carry } from './carry.ts';
+import { recordOf, refusalRecord, settle } from './settle.ts';
+import { type Watch, openWatch } from './watch.ts';
+
+/** Where intents and records go. */
+export interface Records {
+  writeIntent(intent: Intent, written: Written): void;
+  writeRecord(record: ExchangeRecord, written: Written): void;
+}
+
+export interface ProxyParts {
+  readonly keys: Keys;
+  readonly upstream: Upstream;
+  readonly records: Records;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export type ProxySettings = Pick<Config, 'upstream' | 'http' | 'onDisconnect' | 'drain' | 'upstreamIdentity' | 'cors' | 'webSocket'>;
+
+export interface Proxy {
+  /** Serves a request below a mount; false for any other path, which is then somebody else's. */
+  serve(request: DownstreamRequest, reply: DownstreamReply, expectsContinue: boolean): boolean;
+  /** Exchanges that were admitted and have not ended. */
+  active(): number;
+  /** From now on every arrival is refused; running exchanges go on. */
+  stopAdmitting(): void;
+  /** Ends what still runs. */
+  cutAll(): void;
+  close(): void;
+}
+
+export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
+  const { keys, records, clock, log } = parts;
+  const cors = corsRules(settings.cors.origins);
+  const running = new Set<Carried>();
+  let active = 0;
+  let isStopping = false;
+
+  const times = [settings.upstream.headersSeconds, settings.upstream.idleSeconds, settings.upstream.totalSeconds, settings.drain.seconds];
+  const shortestMs = Math.min(...times.filter((time) => time > 0).map((time) => time * 1000), 60_000);
+  const watch: Watch = openWatch(shortestMs, clock.elapsedMs);
+  const carryParts: CarryParts = { upstream: parts.upstream, clock, watch, options: carryOptions(settings), drains: 0 };
+
+  function serve(request: DownstreamRequest, reply: DownstreamReply, expectsContinue: boolean): boolean {
+    let arrival: Arrival | null;
+    try {
+      arrival = arrive(request, clock);
+    } catch (error) {
+      sendRefusal(reply, asRefusal(error, log), null);
+      return true;
+    }
+    if (arrival === null) return false;
+    const origin = cors.isConfigured ? headerValue(arrival.rawHeaders, 'origin') : null;
+    if (origin !== null && answerPreflight(cors, origin, arrival, reply)) return true;
+
+    const exchange: Begun = { arrival, request, reply, ownHeaders: [EXCHANGE_ID_HEADER, arrival.id, ...cors.headersFor(origin)] };
+    try {
+      const caller = authenticate(keys, arrival.target, arrival.rawHeaders);
+      if (caller instanceof Promise) {
+        caller.then(
+          (known) => admitAndRead(exchange, known, expectsContinue),
+          (error: unknown) => refuse(exchange, null, error),
+        );
+      } else admitAndRead(exchange, caller, expectsContinue);
+    } catch (error) {
+      refuse(exchange, null, error);
+    }
+    return true;
+  }
+
+  /** Before admission, refusals are thrown and caught here. */
+  function admitAndRead(exchange: Begun, caller: Caller, expectsContinue: boolean): void {
+    const { arrival, request, reply } = exchange;
+    const length = announcedLength(request);
+    try {
+      admit(arrival, caller);
+      refuseOverload();
+      refuseLargeBody(length, settings.http.bodyBytesMax);
+    } catch (error) {
+      refuse(exchange, caller, error);
+      return;
+    }
+    active++;
+    if (expectsContinue) reply.writeContinue();
+    readFirstPart(request, length, (first) => {
+      // The client left before its body came: nothing was sent upstream, and the record says so.
+      const part = first ?? { bytes: Buffer.alloc(0), isWhole: true };
+      const scan = scanBody(arrival, part);
+      const model = modelOf(arrival, scan);
+      const admission: Admission = { arrival, caller, model, admittedMs: clock.elapsedMs() };
+      records.writeIntent(intentOf(admission), (error) => {
+        if (error) refuseUnrecorded(exchange, caller, error);
+        else go(exchange, admission, part, scan);
+      });
+    });
+  }
+
+  /** After admission, endings are returned: this is the way of every exchange that goes upstream. */
+  function go(exchange: Begun, admission: Admission, first: BodyPart, scan: RequestScan | null): void {
+    const { request, reply, ownHeaders } = exchange;
+    const carried = carry(carryParts, admission, { request, reply, first, scan, ownHeaders }, (observation, release) => {
+      running.delete(carried);
+      const settled = admission.model === null && scan?.model ? { ...admission, model: scan.model } : admission;
+      finish(settled, observation, release);
+    });
+    running.add(carried);
+  }
+
+  function finish(admission: Admission, observation: Observation, release: () => void): void {
+    records.writeRecord(recordOf(settle(admission, observation)), (error) => {
+      if (error) log.error('record not written', { exchange: admission.arrival.id, why: error.message });
+      active--;
+      release();
+    });
+  }
+
+  function refuse({ arrival, reply, ownHeaders }: Begun, caller: Caller | null, error: unknown): void {
+    const refusal = asRefusal(error, log);
+    records.writeRecord(refusalRecord(arrival, caller, refusal, clock.elapsedMs()), () => {});
+    sendRefusal(reply, refusal, null, ownHeaders);
+  }
+
+  function refuseUnrecorded({ reply, ownHeaders, arrival }: Begun, caller: Caller, error: Error): void {
+    active--;
+    log.error('intent not written, exchange refused', { exchange: arrival.id, why: error.message });
+    const refusal = new Refusal('overloaded', 'The gateway cannot write its records now, and sends nothing upstream unrecorded.', {
+      retryAfterMs: 1000,
+      cause: error,
+    });
+    records.writeRecord(refusalRecord(arrival, caller, refusal, clock.elapsedMs()), () => {});
+    sendRefusal(reply, refusal, null, ownHeaders);
+  }
+
+  function refuseOverload(): void {
+    if (isStopping) throw new Refusal('overloaded', 'The gateway is stopping; try again, another one may answer.', { retryAfterMs: 1000 });
+    const { exchangesMax } = settings.http;
+    if (active < exchangesMax) return;
+    throw new Refusal('overloaded', `The gateway carries ${exchangesMax} exchanges already, the operator's http.exchangesMax.`, {
+      retryAfterMs: 1000,
+    });
+  }
+
+  return {
+    serve,
+    active: () => active,
+    stopAdmitting: () => {
+      isStopping = true;
+    },
+    cutAll: () => {
+      for (const carried of running) carried.cut();
+    },
+    close: () => watch.close(),
+  };
+}
+
+/** An arrival with what it takes to answer it. */
+interface Begun {
+  readonly arrival: Arrival;
+  readonly request: DownstreamRequest;
+  readonly reply: DownstreamReply;
+  readonly ownHeaders: readonly string[];
+}
+
+/** Null for a path below no mount. @throws Refusal */
+export function arrive(request: DownstreamRequest, clock: Clock, isUpgrade = false): Arrival | null {
+  const { method = '', url = '', rawHeaders } = request;
+  checkArrival(method, url, rawHeaders);
+  const target = upstreamTarget(url);
+  if (target === null) return null;
+  const path = pathOf(target);
+  const receivedAt = clock.now();
+  return {
+    id: newId('exc', receivedAt),
+    receivedAt,
+    startedMs: clock.elapsedMs(),
+    method,
+    target,
+    path,
+    endpoint: findEndpoint(method, path, isUpgrade),
+    rawHeaders,
+    clientAddress: request.socket.remoteAddress ?? '',
+  };
+}
+
+export function intentOf({ arrival, caller, model }: Admission): Intent {
+  return {
+    id: arrival.id,
+    at: arrival.receivedAt,
+    teamId: caller.team.id,
+    keyId: caller.key.id,
+    method: arrival.method,
+    path: arrival.path,
+    endpoint: arrival.endpoint?.path ?? null,
+    model,
+  };
+}
+
+/** A bug is ours: it ends this exchange, is told to the operator, and tells the client nothing. */
+export function asRefusal(error: unknown, log: Log): Refusal {
+  if (error instanceof Refusal) return error;
+  log.error('exchange failed before admission', { why: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+  return new Refusal('internal_error', 'The gateway failed. Its log says why.');
+}
+
+function answerPreflight(cors: Cors, origin: string, arrival: Arrival, reply: DownstreamReply): boolean {
+  const isPreflight = arrival.method === 'OPTIONS' && headerValue(arrival.rawHeaders, 'access-control-request-method') !== null;
+  if (!isPreflight || !cors.allows(origin)) return false;
+  sendNothing(reply, 204, cors.preflightHeaders(origin, headerValue(arrival.rawHeaders, 'access-control-request-headers')));
+  return true;
+}
+
+function refuseLargeBody(length: number | 'chunked' | null, bodyBytesMax: number): void {
+  if (bodyBytesMax === 0 || typeof length !== 'number' || length <= bodyBytesMax) return;
+  throw new Refusal('body_too_large', `The request body has ${length} bytes; the operator's http.bodyBytesMax is ${bodyBytesMax}.`);
+}
+
+function scanBody(arrival: Arrival, first: BodyPart): RequestScan | null {
+  const contentType = headerValue(arrival.rawHeaders, 'content-type');
+  if (first.bytes.length === 0 || contentType === null) return null;
+  const scan = scanRequest(contentType, headerValue(arrival.rawHeaders, 'content-encoding') ?? '');
+  scan?.feed(first.bytes);
+  return scan;
+}
+
+const MODEL_IN_QUERY = /[?&]model=([^&]+)/;
+
+function modelOf(arrival: Arrival, scan: RequestScan | null): string | null {
+  if (scan?.model) return scan.model;
+  const inQuery = MODEL_IN_QUERY.exec(arrival.target)?.[1];
+  if (inQuery === undefined) return null;
+  try {
+    return decodeURIComponent(inQuery);
+  } catch {
+    return inQuery;
+  }
+}
+
+function carryOptions(settings: ProxySettings): CarryParts['options'] {
+  const { upstream, http, drain } = settings;
+  return {
+    headersMs: upstream.headersSeconds * 1000,
+    idleMs: upstream.idleSeconds * 1000,
+    totalMs: upstream.totalSeconds * 1000,
+    bodyBytesMax: http.bodyBytesMax,
+    onDisconnect: settings.onDisconnect,
+    drainMs: drain.seconds * 1000,
+    drainBytesMax: drain.bytesMax,
+    drainsMax: drain.exchangesMax,
+    restMs: upstream.restSeconds * 1000,
+    identity: settings.upstreamIdentity,
+  };
+}

@@ -1,0 +1,176 @@
+// The door to the upstream: one fixed origin, reached with one of the real keys. The only user of undici.
+import type { Dispatcher } from 'undici';
+import type { Readable } from 'node:stream';
+
+import type { Config, Credential } from '../config/load.ts';
+import type { Clock } from '../domain/clock.ts';
+import type { Attempt } from '../domain/exchange.ts';
+import { type Connection, openConnections } from './connections.ts';
+import { type CredentialPool, type PooledCredential, credentialPool } from './credentials.ts';
+
+export type { PooledCredential } from './credentials.ts';
+
+export interface UpstreamRequest {
+  readonly method: string;
+  /** Begins with `/v1`; raw bytes, as they go into the request line. */
+  readonly target: string;
+  /** Name, value, name, value. */
+  readonly headers: string[];
+  readonly body: Buffer | Readable | null;
+}
+
+/** What comes back, in this order: interim heads, one head, data, and then either an end or a failure. */
+export interface ReplyListener {
+  /** @returns false to be given no data until `resume` */
+  onHead(status: number, reason: string, rawHeaders: readonly Buffer[], resume: () => void): boolean;
+  onData(chunk: Buffer): boolean;
+  onEnd(): void;
+  onFailure(failure: UpstreamFailure): void;
+}
+
+export interface UpstreamFailure {
+  /** A short code such as `ECONNREFUSED`. */
+  readonly code: string;
+  readonly message: string;
+  /** Did no byte of the request leave this machine? Then it may be tried again, whatever it is. */
+  readonly wasSent: boolean;
+  /** Had the connection served before? Then its end may have crossed the request. */
+  readonly wasReused: boolean;
+}
+
+/** A request on its way. */
+export interface Sending {
+  /** Ends it: the connection is closed and never used again. The listener hears nothing more. */
+  abort(): void;
+}
+
+export interface Upstream {
+  /** Host and port, as records name it. */
+  readonly origin: string;
+  /** The origin for WebSockets, `ws://` or `wss://`, with what of the base URL stands before `/v1`. */
+  readonly socketBase: string;
+  readonly credentials: CredentialPool;
+  send(request: UpstreamRequest, attempt: Attempt, listener: ReplyListener): Sending;
+  close(): Promise<void>;
+}
+
+const HEADER_BYTES_MAX = 64 * 1024;
+/** Interim replies (1xx) that one exchange may bring. */
+const INTERIM_MAX = 64;
+
+export function openUpstream(config: Config['upstream'], clock: Clock): Upstream {
+  const base = new URL(config.baseUrl);
+  // What stands before /v1, as some hosts mount the API deeper: "" for OpenAI's own.
+  const prefix = base.pathname.replace(/\/v1\/?$/, '');
+  const connections = openConnections(base.origin, {
+    connectMs: config.connectSeconds * 1000,
+    keepAliveMs: config.keepAliveSeconds * 1000,
+    headerBytesMax: HEADER_BYTES_MAX,
+  });
+  return {
+    origin: base.host,
+    socketBase: `${base.protocol === 'https:' ? 'wss:' : 'ws:'}//${base.host}${prefix}`,
+    credentials: credentialPool(config.credentials.map(pooled), clock),
+    send(request, attempt, listener) {
+      const connection = connections.take();
+      const handler = new SendingHandler(connection, attempt, listener, clock, () => connections.giveBack(connection));
+      connection.client.dispatch(
+        {
+          path: prefix + request.target,
+          method: request.method as Dispatcher.HttpMethod,
+          headers: request.headers,
+          body: request.body,
+        },
+        handler,
+      );
+      return handler;
+    },
+    close: () => connections.close(),
+  };
+}
+
+function pooled({ name, weight, apiKey, organization, project }: Credential): PooledCredential {
+  return { name, weight, authorization: `Bearer ${apiKey.reveal()}`, organization, project };
+}
+
+/** undici's raw handler: headers as bytes, no objects in between. */
+class SendingHandler implements Sending {
+  readonly #connection: Connection;
+  readonly #attempt: Attempt;
+  readonly #listener: ReplyListener;
+  readonly #clock: Clock;
+  readonly #giveBack: () => void;
+  #abort: ((error?: Error) => void) | null = null;
+  #isAborted = false;
+  #isOver = false;
+  #wasReused = false;
+  #interim = 0;
+
+  constructor(connection: Connection, attempt: Attempt, listener: ReplyListener, clock: Clock, giveBack: () => void) {
+    this.#connection = connection;
+    this.#attempt = attempt;
+    this.#listener = listener;
+    this.#clock = clock;
+    this.#giveBack = giveBack;
+  }
+
+  abort(): void {
+    if (this.#isOver) return;
+    this.#isAborted = true;
+    this.#end();
+    this.#abort?.(new Error('aborted'));
+  }
+
+  /** Called when the connection stands, right before the request is written. */
+  onConnect(abort: (error?: Error) => void): void {
+    if (this.#isAborted) {
+      abort();
+      return;
+    }
+    this.#abort = abort;
+    this.#wasReused = this.#connection.served > 0;
+    this.#connection.served++;
+    this.#attempt.connectedMs = this.#clock.elapsedMs();
+  }
+
+  onHeaders(status: number, rawHeaders: Buffer[], resume: () => void, reason: string): boolean {
+    if (status < 200) {
+      if (++this.#interim > INTERIM_MAX) this.onError(new Error(`the upstream sent more than ${INTERIM_MAX} interim replies`));
+      return true;
+    }
+    this.#attempt.firstByteMs = this.#clock.elapsedMs();
+    this.#attempt.status = status;
+    return this.#listener.onHead(status, reason, rawHeaders, resume);
+  }
+
+  onData(chunk: Buffer): boolean {
+    return this.#isAborted ? false : this.#listener.onData(chunk);
+  }
+
+  onComplete(): void {
+    if (this.#isOver) return;
+    this.#end();
+    this.#listener.onEnd();
+  }
+
+  onError(error: Error & { code?: string }): void {
+    if (this.#isOver) return;
+    const wasSent = this.#abort !== null;
+    const code = error.code ?? error.name;
+    this.#attempt.error = code;
+    this.#end();
+    this.#abort?.(error);
+    this.#listener.onFailure({ code, message: error.message, wasSent, wasReused: this.#wasReused });
+  }
+
+  /** An upgrade that nobody asked for (101 to a plain request) is a broken reply. */
+  onUpgrade(): void {
+    this.onError(new Error('the upstream changed protocols unasked'));
+  }
+
+  #end(): void {
+    this.#isOver = true;
+    this.#attempt.endedMs = this.#clock.elapsedMs();
+    this.#giveBack();
+  }
+}
