@@ -59,7 +59,7 @@ export async function startUpstream(): Promise<Upstream> {
       const query = new URLSearchParams(
         Object.entries(knobs).map(([name, value]): [string, string] => [name, String(value)]),
       );
-      await get(port, `/bench/set?${query}`);
+      await get(port, `/bench/set?${query.toString()}`);
     },
     async stats() {
       return JSON.parse(await get(port, '/bench/stats')) as { requests: number; connections: number; aborted: number };

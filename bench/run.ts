@@ -1,7 +1,9 @@
-// npm run bench -- [--only json,rate,sse,transfer,micro] [--quick] [--rounds N] [--variants direct,nginx,...] [--json FILE]
+// npm run bench -- [--only json,rate,sse,transfer,micro] [--quick] [--rounds N] [--variants direct,nginx,...]
+//   [--against FILE] [--json FILE]; --against names the src/main.ts of another checkout, measured beside this one.
 // Prints ratios of one run, side by side. docs/benchmarks.md says what each row means.
 import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { formatMicro, measureMicro } from './micro.ts';
@@ -12,7 +14,7 @@ import { formatSection, formatTargets } from './report.ts';
 import type { Bench, Section } from './side-by-side.ts';
 import { measureStreams } from './sse.ts';
 import { measureTransfers } from './transfer.ts';
-import { nginxVersion, variants } from './variants.ts';
+import { nginxVersion, throughwayFrom, variants } from './variants.ts';
 
 const sectionMakers: Readonly<Record<string, (bench: Bench) => Promise<Section | Section[]>>> = {
   json: measureSaturation,
@@ -27,6 +29,7 @@ const { values: flags } = parseArgs({
     variants: { type: 'string' },
     rounds: { type: 'string' },
     quick: { type: 'boolean', default: false },
+    against: { type: 'string' },
     json: { type: 'string' },
   },
 });
@@ -42,8 +45,9 @@ async function measureSections(names: readonly string[], contestants: readonly s
   if (!hasCompiler)
     throw new Error('the upstream and the load are C programs: install gcc (apt-get install gcc libc6-dev)');
   if (!canPin) console.error('Without two cores and taskset nothing is pinned: figures are not per core.');
-  const ready = variants.filter((variant) => {
-    if (!contestants.includes(variant.name)) return false;
+  const other = flags.against === undefined ? [] : [throughwayFrom('against', resolve(flags.against))];
+  const wanted = [...variants.filter(({ name }) => contestants.includes(name)), ...other];
+  const ready = wanted.filter((variant) => {
     const lack = variant.prepare();
     if (lack !== undefined) console.error(`${variant.name} is left out: ${lack}`);
     return lack === undefined;

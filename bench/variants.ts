@@ -191,18 +191,19 @@ async function createKey(adminUrl: string, adminToken: string): Promise<string> 
   return token;
 }
 
-const throughway: Variant = {
-  name: 'throughway',
+/** `main` is the `src/main.ts` of a checkout: this one, or another to hold a change against. */
+export const throughwayFrom = (name: string, main: string): Variant => ({
+  name,
   keepsBytes: true,
   asksForKey: true,
   endsWithClient: true,
-  prepare: () => (existsSync(throughwayMain) ? undefined : 'src/main.ts is not there'),
+  prepare: () => (existsSync(main) ? undefined : `${main} is not there`),
   async start(upstream) {
     const dataDir = mkdtempSync(join(tmpdir(), 'throughway-bench-data-'));
     const adminToken = 'bench-admin-token-0123456789abcdefghijkl';
     const args = ['serve', '--listen', '127.0.0.1:0', '--admin-listen', '127.0.0.1:0', '--data-dir', dataDir];
     const upstreamUrl = `http://127.0.0.1:${upstream.port}/v1`;
-    const started = start(process.execPath, [throughwayMain, ...args, '--upstream', upstreamUrl], {
+    const started = start(process.execPath, [main, ...args, '--upstream', upstreamUrl], {
       core: GATEWAY_CORE,
       env: { OPENAI_API_KEY: upstreamKey, THROUGHWAY_ADMIN_TOKEN: adminToken },
     });
@@ -220,11 +221,11 @@ const throughway: Variant = {
       },
     };
   },
-};
+});
 
-export const variants: readonly Variant[] = [direct, nginx, portkey, throughway];
+export const variants: readonly Variant[] = [direct, nginx, portkey, throughwayFrom('throughway', throughwayMain)];
 
 export function nginxVersion(): string {
-  if (nginxPath === undefined) return 'none';
+  if (nginxPath === undefined) return 'no nginx';
   return spawnSync(nginxPath, ['-v'], { encoding: 'utf8' }).stderr.trim().replace('nginx version: ', '');
 }
