@@ -89,6 +89,18 @@ export function openUpstream(config: Config['upstream'], clock: Clock): Upstream
   };
 }
 
+const PLAIN_REASON = /^[\t\x20-\x7e]*$/;
+
+/**
+ * undici reads the reason phrase as UTF-8. Here it is what goes into a status line: those bytes as latin1, without what
+ * HTTP forbids there. Bytes that were no UTF-8 are lost to it, and stand as question marks.
+ */
+function reasonPhrase(reason: string): string {
+  if (PLAIN_REASON.test(reason)) return reason;
+  const bytes = Buffer.from(reason.replaceAll('\ufffd', '?')).toString('latin1');
+  return bytes.replaceAll(/[\x00-\x08\x0a-\x1f\x7f]/g, '');
+}
+
 function pooled({ name, weight, apiKey, organization, project }: Credential): PooledCredential {
   return { name, weight, authorization: `Bearer ${apiKey.reveal()}`, organization, project };
 }
@@ -140,7 +152,7 @@ class SendingHandler implements Sending {
     }
     this.#attempt.firstByteMs = this.#clock.elapsedMs();
     this.#attempt.status = status;
-    return this.#listener.onHead(status, reason, rawHeaders, resume);
+    return this.#listener.onHead(status, reasonPhrase(reason), rawHeaders, resume);
   }
 
   onData(chunk: Buffer): boolean {
@@ -155,6 +167,11 @@ class SendingHandler implements Sending {
 
   onError(error: Error & { code?: string }): void {
     if (this.#isOver) return;
+    // A 304 may say how long the body is that it does not have (RFC 9110 8.6); undici misses that body.
+    if (this.#attempt.status === 304 && error.code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH') {
+      this.onComplete();
+      return;
+    }
     const wasSent = this.#abort !== null;
     const code = error.code ?? error.name;
     this.#attempt.error = code;
