@@ -55,6 +55,10 @@ export const DROPPED_FROM_REPLIES: readonly Difference[] = [
 /** What the gateway adds to replies. */
 export const ADDED_TO_REPLIES: Difference = { names: ['x-throughway-*'], because: 'every reply names its exchange' };
 
+/** Added to a POST, PUT or PATCH that has no body and does not say so: user agents should say so (RFC 9110 8.6). */
+export const IMPLIED_LENGTH: Header = ['Content-Length', '0'];
+
+/** Added to requests for assistants and threads that say nothing of betas (surface C5). */
 export const ASSISTANTS_BETA: Header = ['OpenAI-Beta', 'assistants=v2'];
 
 /** What the upstream should see of request headers that a client sends through the gateway. */

@@ -137,6 +137,8 @@ function samplesOf(row: Endpoint, query: string): Sample[] {
     headers: [
       ...(BETA_HEADERS[row.group] === undefined ? [] : [BETA_HEADERS[row.group]!]),
       ...(body === null ? [] : [['Content-Type', body.contentType] as const]),
+      // As every SDK does where it posts nothing.
+      ...(body === null && row.method === 'POST' ? [['Content-Length', '0'] as const] : []),
     ],
     body: body?.bytes ?? null,
   }));

@@ -165,6 +165,8 @@ export async function startRecorder(script: Script = answerPlausibly): Promise<R
 async function serve(socket: Socket, connection: number, recorder: Recorder): Promise<void> {
   const reader = new WireReader(socket);
   const wire = new ReplyWire(socket);
+  // One listener for each request that the connection brings.
+  socket.setMaxListeners(0);
   for (let head = await reader.head(); head !== null; head = await reader.head()) {
     const [method, target, version] = head.startLine.split(' ') as [string, string, string];
     const { framing, lengthBytes } = requestFraming(head.headers);
