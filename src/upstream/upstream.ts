@@ -98,7 +98,7 @@ const PLAIN_REASON = /^[\t\x20-\x7e]*$/;
 function reasonPhrase(reason: string): string {
   if (PLAIN_REASON.test(reason)) return reason;
   const bytes = Buffer.from(reason.replaceAll('\ufffd', '?')).toString('latin1');
-  return bytes.replaceAll(/[\x00-\x08\x0a-\x1f\x7f]/g, '');
+  return bytes.replaceAll(/[^\t\x20-\x7e\x80-\xff]/g, '');
 }
 
 function pooled({ name, weight, apiKey, organization, project }: Credential): PooledCredential {
