@@ -1,0 +1,18 @@
+// What the desk asks of whoever executes runs. All truth is in the store: each call here only saves waiting.
+import type { PlacedEvent, Run } from '../domain/run.ts';
+
+export interface RunEngine {
+  /** A run was committed as queued, by its creation or by outputs: take it up soon. */
+  start(run: Run): void;
+  /** A run was committed as cancelling while a worker held it. */
+  cancelRequested(run: Run): void;
+  /** The thread of an active run was deleted: there is nothing left to write to. */
+  abandoned(run: Run): void;
+  /**
+   * The events of a run after a place, as they come, up to the one that ends a stream: terminal, or requires_action.
+   * Subscribed when called, so that what is started afterwards is not missed; left by ending the iteration or by the signal.
+   */
+  events(run: Run, afterSeq: number, signal: AbortSignal): AsyncIterable<PlacedEvent>;
+  /** Stops claiming; running turns may end within the time, then they are released for another replica. */
+  close(drainMs: number): Promise<void>;
+}
