@@ -27,6 +27,9 @@ export interface RawReply {
   readonly trailers: readonly Header[];
 }
 
+/** A reply that is silent for longer has failed its test. */
+const SILENCE_MS_MAX = 15_000;
+
 /** One connection to a server, to write on and read replies from at will. */
 export class RawConnection {
   readonly socket: Socket;
@@ -38,6 +41,9 @@ export class RawConnection {
     this.authority = authority;
     this.#reader = new WireReader(socket);
     socket.on('error', () => {});
+    socket.setTimeout(SILENCE_MS_MAX, () => {
+      socket.destroy(new Error(`nothing moved on the connection for ${SILENCE_MS_MAX} ms`));
+    });
   }
 
   static async open(base: string): Promise<RawConnection> {
