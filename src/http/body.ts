@@ -31,19 +31,22 @@ export function readFirstPart(request: IncomingMessage, length: number | 'chunke
   }
   const waitsForAll = length !== 'chunked' && length <= WHOLE_BODY_BYTES_MAX;
   const parts: Buffer[] = [];
+  let isDone = false;
   const finish = (part: BodyPart | null) => {
-    request.off('data', onData).off('end', onEnd).off('close', onClose);
+    if (isDone) return;
+    isDone = true;
     done(part);
   };
   const onData = (chunk: Buffer) => {
     parts.push(chunk);
     if (waitsForAll) return;
     request.pause();
+    // Others listen from here on. A whole body has no more events, and its listeners go with the request.
+    request.off('data', onData).off('end', onEnd);
     finish({ bytes: chunk, isWhole: false });
   };
   const onEnd = () => finish({ bytes: parts.length === 1 ? parts[0]! : Buffer.concat(parts), isWhole: true });
-  const onClose = () => finish(null);
-  request.on('data', onData).on('end', onEnd).on('close', onClose);
+  request.on('data', onData).on('end', onEnd).on('close', () => finish(null));
 }
 
 /**

@@ -1,4 +1,4 @@
-// Usage as the upstream reports it, found in a copy of a reply's last bytes. Pure: takes bytes, gives values.
+// Usage and model as the upstream reports them, found in a copy of a reply's first and last bytes. Pure: takes bytes, gives values.
 
 export interface ReplyFacts {
   /** The upstream's own usage object; undefined where none was seen. */
@@ -9,29 +9,34 @@ export interface ReplyFacts {
 
 /** A usage object is a few hundred bytes; a larger one is not believed. */
 const USAGE_BYTES_MAX = 16 * 1024;
-const MODEL = /"model"\s*:\s*"([^"\\]{1,256})"/;
+const MODEL_BYTES_MAX = 256;
+
+const USAGE_KEY = Buffer.from('"usage"');
+const MODEL_KEY = Buffer.from('"model"');
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const COLON = 0x3a;
+const OPEN = 0x7b;
+const CLOSE = 0x7d;
 
 /**
+ * Bytes are searched, and only the little that is found is parsed: a reply as a whole never is.
  * @param head the reply's first bytes: they name the model
  * @param tail its last bytes: they hold the usage, in JSON and in event streams alike
  */
-export function readReplyFacts(head: string, tail: string): ReplyFacts {
-  const model = MODEL.exec(head)?.[1] ?? MODEL.exec(tail)?.[1] ?? null;
-  return { usage: lastUsage(tail), model };
+export function readReplyFacts(head: Buffer, tail: Buffer): ReplyFacts {
+  return { usage: lastUsage(tail), model: firstModel(head) ?? firstModel(tail) };
 }
 
 /** The last `"usage": {...}` that is a member of its own and not text inside a string. */
-function lastUsage(text: string): unknown {
-  for (let at = text.lastIndexOf('"usage"'); at !== -1; at = at === 0 ? -1 : text.lastIndexOf('"usage"', at - 1)) {
-    if (text[at - 1] === '\\') continue;
-    const start = skipSpace(text, at + '"usage"'.length);
-    if (text[start] !== ':') continue;
-    const open = skipSpace(text, start + 1);
-    if (text[open] !== '{') continue;
-    const end = endOfObject(text, open);
+function lastUsage(bytes: Buffer): unknown {
+  for (let at = bytes.lastIndexOf(USAGE_KEY); at !== -1; at = at === 0 ? -1 : bytes.lastIndexOf(USAGE_KEY, at - 1)) {
+    const open = valueOf(bytes, at, USAGE_KEY.length);
+    if (open === -1 || bytes[open] !== OPEN) continue;
+    const end = endOfObject(bytes, open);
     if (end === -1) continue;
     try {
-      return JSON.parse(text.slice(open, end)) as unknown;
+      return JSON.parse(bytes.toString('utf8', open, end)) as unknown;
     } catch {
       continue;
     }
@@ -39,24 +44,54 @@ function lastUsage(text: string): unknown {
   return undefined;
 }
 
-function skipSpace(text: string, at: number): number {
-  while (text[at] === ' ' || text[at] === '\n' || text[at] === '\r' || text[at] === '\t') at++;
+function firstModel(bytes: Buffer): string | null {
+  for (let at = bytes.indexOf(MODEL_KEY); at !== -1; at = bytes.indexOf(MODEL_KEY, at + 1)) {
+    const open = valueOf(bytes, at, MODEL_KEY.length);
+    if (open === -1 || bytes[open] !== QUOTE) continue;
+    const end = bytes.indexOf(QUOTE, open + 1);
+    // A model's name holds no escapes.
+    if (end > open + 1 && end - open <= MODEL_BYTES_MAX) return bytes.toString('utf8', open + 1, end);
+  }
+  return null;
+}
+
+/** Where the value of the key at `at` begins; -1 where that is no key. */
+function valueOf(bytes: Buffer, at: number, keyLength: number): number {
+  if (at > 0 && bytes[at - 1] === BACKSLASH) return -1;
+  const colon = skipSpace(bytes, at + keyLength);
+  return bytes[colon] === COLON ? skipSpace(bytes, colon + 1) : -1;
+}
+
+function skipSpace(bytes: Buffer, at: number): number {
+  while (bytes[at] === 0x20 || bytes[at] === 0x0a || bytes[at] === 0x0d || bytes[at] === 0x09) at++;
   return at;
 }
 
 /** Behind the bracket that closes the object opened at `open`, or -1. */
-function endOfObject(text: string, open: number): number {
+function endOfObject(bytes: Buffer, open: number): number {
   let depth = 0;
-  let isInString = false;
-  const limit = Math.min(text.length, open + USAGE_BYTES_MAX);
+  const limit = Math.min(bytes.length, open + USAGE_BYTES_MAX);
   for (let i = open; i < limit; i++) {
-    const character = text[i];
-    if (isInString) {
-      if (character === '\\') i++;
-      else if (character === '"') isInString = false;
-    } else if (character === '"') isInString = true;
-    else if (character === '{') depth++;
-    else if (character === '}' && --depth === 0) return i + 1;
+    switch (bytes[i]) {
+      case QUOTE:
+        i = endOfString(bytes, i);
+        if (i === -1) return -1;
+        break;
+      case OPEN:
+        depth++;
+        break;
+      case CLOSE:
+        if (--depth === 0) return i + 1;
+    }
+  }
+  return -1;
+}
+
+/** Where the string opened at `open` closes, or -1. */
+function endOfString(bytes: Buffer, open: number): number {
+  for (let i = open + 1; i < bytes.length; i++) {
+    if (bytes[i] === BACKSLASH) i++;
+    else if (bytes[i] === QUOTE) return i;
   }
   return -1;
 }

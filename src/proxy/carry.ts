@@ -68,6 +68,7 @@ const DROPPED = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET']);
 const TIMED_OUT = new Set(['UND_ERR_CONNECT_TIMEOUT', 'ETIMEDOUT', 'gateway_timeout']);
 const TRIES_MAX = 2;
 const EMPTY = Buffer.alloc(0);
+const JOINED_BYTES_MAX = 16 * 1024;
 
 class Carriage implements ReplyListener, Watched, Carried {
   readonly #parts: CarryParts;
@@ -113,7 +114,8 @@ class Carriage implements ReplyListener, Watched, Carried {
   start(): void {
     const { reply } = this.#downstream;
     if (reply.closed || reply.destroyed) {
-      this.#end('downstream_left', leftError());
+      // Not at once: nobody is told of an ending before carry() has returned.
+      process.nextTick(() => this.#end('downstream_left', leftError()));
       return;
     }
     reply.on('close', this.#onDownstreamClose);
@@ -463,10 +465,16 @@ class Carriage implements ReplyListener, Watched, Carried {
     return () => {
       if (reply.destroyed) return;
       if (!reply.req.complete) endEarly(reply, this.#isHeadSent ? null : this.#head!.headers);
-      if (!this.#isHeadSent) this.#sendHead();
       const held = this.#held;
-      if (held.length === 0) reply.end();
-      else reply.end(held.length === 1 ? held[0] : Buffer.concat(held));
+      const body = held.length === 1 ? held[0]! : Buffer.concat(held);
+      if (this.#isHeadSent) {
+        reply.end(body.length === 0 ? undefined : body);
+        return;
+      }
+      this.#sendHead();
+      // As latin1 text the body is joined to the head, byte for byte, and both leave in one write.
+      if (body.length <= JOINED_BYTES_MAX) reply.end(body.toString('latin1'), 'latin1');
+      else reply.end(body);
     };
   }
 }

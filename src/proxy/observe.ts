@@ -69,10 +69,7 @@ function keepEnds() {
     facts(): ReplyFacts {
       const end = tail.length === 1 ? tail[0]! : Buffer.concat(tail);
       const start = head.length === 1 ? head[0]! : Buffer.concat(head);
-      return readReplyFacts(
-        start.toString('utf8', 0, HEAD_BYTES),
-        end.toString('utf8', Math.max(0, end.length - TAIL_BYTES)),
-      );
+      return readReplyFacts(start.subarray(0, HEAD_BYTES), end.subarray(Math.max(0, end.length - TAIL_BYTES)));
     },
   };
 }

@@ -66,7 +66,7 @@ function told(arrival: Arrival) {
     id: arrival.id,
     kind: 'exchange',
     parent_id: null,
-    at: new Date(arrival.receivedAt).toISOString(),
+    at: isoTime(arrival.receivedAt),
     method: arrival.method,
     path: arrival.path,
     endpoint: arrival.endpoint?.path ?? null,
@@ -74,6 +74,18 @@ function told(arrival: Arrival) {
     tags: [],
     client_request_id: headerValue(arrival.rawHeaders, 'x-client-request-id'),
   } as const;
+}
+
+let lastMs = -1;
+let lastText = '';
+
+/** Many exchanges arrive in one millisecond: its text is made once. */
+function isoTime(ms: number): string {
+  if (ms !== lastMs) {
+    lastMs = ms;
+    lastText = new Date(ms).toISOString();
+  }
+  return lastText;
 }
 
 function attemptRecord(attempt: Attempt): AttemptRecord {

@@ -20,9 +20,9 @@ const SCAN_ROWS = 2000;
 
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS intents (
-    id TEXT PRIMARY KEY, at INTEGER NOT NULL, team_id TEXT NOT NULL, key_id TEXT NOT NULL,
+    slot INTEGER PRIMARY KEY, id TEXT NOT NULL, at INTEGER NOT NULL, team_id TEXT NOT NULL, key_id TEXT NOT NULL,
     method TEXT NOT NULL, path TEXT NOT NULL, endpoint TEXT, model TEXT
-  ) WITHOUT ROWID;
+  );
   CREATE TABLE IF NOT EXISTS exchanges (
     seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, at INTEGER NOT NULL, team_id TEXT, key_id TEXT,
     endpoint TEXT, model TEXT, status INTEGER, record TEXT NOT NULL
@@ -57,6 +57,10 @@ export function openSpool(file: string, durability: 'group' | 'strict'): OpenSpo
   let syncedCommits = 0;
   let isSyncAsked = false;
   let refusedWrites = 0;
+  /** An intent keeps its row until another takes the place: one write less per exchange, and the table stays small. */
+  const slots = new Map<string, number>();
+  const freeSlots: number[] = [];
+  let slotsMade = statements.lastSlot();
   /** Strict: committed, but not yet safe on disk. */
   let unsynced: { readonly commits: number; readonly batch: readonly Waiting[] }[] = [];
 
@@ -101,17 +105,26 @@ export function openSpool(file: string, durability: 'group' | 'strict'): OpenSpo
     statements.begin.run();
     try {
       for (const { intent, record } of batch) {
-        if (intent) insertIntent(statements.insertIntent, intent);
-        if (record) {
-          insertRecord(statements.insertRecord, record);
-          statements.deleteIntent.run(record.id);
+        if (intent) {
+          const slot = freeSlots.pop() ?? ++slotsMade;
+          slots.set(intent.id, slot);
+          putIntent(statements.putIntent, slot, intent);
         }
+        if (record) insertRecord(statements.insertRecord, record);
       }
       statements.commit.run();
+      for (const { record } of batch) if (record) freeSlot(record.id);
     } catch (error) {
       if (database.isTransaction) statements.rollback.run();
       throw error;
     }
+  }
+
+  function freeSlot(id: string): void {
+    const slot = slots.get(id);
+    if (slot === undefined) return;
+    slots.delete(id);
+    freeSlots.push(slot);
   }
 
   /** An intent that cannot be written is refused at once, so that nothing goes upstream unseen; a record is tried again. */
@@ -119,6 +132,7 @@ export function openSpool(file: string, durability: 'group' | 'strict'): OpenSpo
     const records = batch.filter((entry) => entry.record !== null);
     for (const entry of batch) {
       if (entry.intent !== null) {
+        freeSlot(entry.intent.id);
         refusedWrites++;
         entry.written(error);
       }
@@ -187,13 +201,21 @@ export function openSpool(file: string, durability: 'group' | 'strict'): OpenSpo
     },
     writeCursor: (reader, seq) => void statements.writeCursor.run(reader, seq),
     lastSeq: () => Number(statements.lastSeq.get()?.['seq'] ?? 0),
-    purgeBefore: (atMs, rowsMax) => Number(statements.purge.run(atMs, rowsMax).changes),
-    orphanedIntents: () => statements.intents.all().map(toIntent),
+    purgeBefore(atMs, rowsMax) {
+      // An intent whose place nobody took since must not outlive its record: it would look like one that has none.
+      for (const row of statements.oldIntents.all(atMs)) {
+        if (!slots.has(String(row['id']))) statements.deleteIntent.run(Number(row['slot']));
+      }
+      return Number(statements.purge.run(atMs, rowsMax).changes);
+    },
+    orphanedIntents: () => statements.orphans.all().map(toIntent),
     refusedWrites: () => refusedWrites,
     async close() {
       isStandingStill = false;
       flush();
       if (durability === 'strict') while (unsynced.length > 0) await nextTurn();
+      // Every intent has its record: the next start need not look.
+      if (slots.size === 0) statements.clearIntents.run();
       database.close();
       await keeper.close();
     },
@@ -205,8 +227,8 @@ function prepare(database: DatabaseSync) {
     begin: database.prepare('BEGIN IMMEDIATE'),
     commit: database.prepare('COMMIT'),
     rollback: database.prepare('ROLLBACK'),
-    insertIntent: database.prepare('INSERT INTO intents VALUES (?, ?, ?, ?, ?, ?, ?, ?)'),
-    deleteIntent: database.prepare('DELETE FROM intents WHERE id = ?'),
+    putIntent: database.prepare('INSERT OR REPLACE INTO intents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)'),
+    lastSlot: () => Number(database.prepare('SELECT max(slot) AS slot FROM intents').get()?.['slot'] ?? 0),
     insertRecord: database.prepare(
       `INSERT INTO exchanges (id, at, team_id, key_id, endpoint, model, status, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
        ON CONFLICT (id) DO NOTHING`,
@@ -219,16 +241,20 @@ function prepare(database: DatabaseSync) {
     lastSeq: database.prepare('SELECT max(seq) AS seq FROM exchanges'),
     // The newest row stays, so that no place in the order is ever given twice.
     purge: database.prepare(
-      `DELETE FROM exchanges WHERE seq IN (SELECT seq FROM exchanges WHERE at < ?
-         AND seq < (SELECT max(seq) FROM exchanges) ORDER BY seq LIMIT ?)`,
+      // Only the oldest rows are looked at, however many there are.
+      `DELETE FROM exchanges WHERE seq < (SELECT max(seq) FROM exchanges) AND at < ?
+         AND seq IN (SELECT seq FROM exchanges ORDER BY seq LIMIT ?)`,
     ),
-    intents: database.prepare('SELECT * FROM intents ORDER BY id'),
+    orphans: database.prepare('SELECT * FROM intents WHERE id NOT IN (SELECT id FROM exchanges) ORDER BY id'),
+    oldIntents: database.prepare('SELECT slot, id FROM intents WHERE at < ?'),
+    deleteIntent: database.prepare('DELETE FROM intents WHERE slot = ?'),
+    clearIntents: database.prepare('DELETE FROM intents'),
   };
 }
 
-function insertIntent(statement: StatementSync, intent: Intent): void {
+function putIntent(statement: StatementSync, slot: number, intent: Intent): void {
   const { id, at, teamId, keyId, method, path, endpoint, model } = intent;
-  statement.run(id, at, teamId, keyId, method, path, endpoint, model);
+  statement.run(slot, id, at, teamId, keyId, method, path, endpoint, model);
 }
 
 function insertRecord(statement: StatementSync, record: ExchangeRecord): void {
@@ -247,7 +273,7 @@ function insertRecord(statement: StatementSync, record: ExchangeRecord): void {
 type Row = Record<string, unknown>;
 
 function toIntent(row: Row): Intent {
-  // Written by insertIntent in this very shape.
+  // Written by putIntent in this very shape.
   return {
     id: row['id'] as Intent['id'],
     at: Number(row['at']),
