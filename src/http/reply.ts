@@ -2,6 +2,7 @@
 import type { ServerResponse } from 'node:http';
 
 import { type Refusal, refusalBody } from '../domain/refusal.ts';
+import { announcedLength } from './body.ts';
 import { EXCHANGE_ID_HEADER } from './headers.ts';
 import { refusalHeaders } from './server.ts';
 
@@ -28,7 +29,8 @@ function sendWhole(reply: ServerResponse, status: number, headers: string[], bod
   reply.sendDate = false;
   const bytes = Buffer.from(body);
   headers.push('content-length', String(bytes.length));
-  if (!reply.req.complete) endEarly(reply, headers);
+  // A request without a body is only marked complete after it was handed over, which is perhaps now.
+  if (!reply.req.complete && announcedLength(reply.req)) endEarly(reply, headers);
   reply.writeHead(status, headers);
   reply.end(reply.req.method === 'HEAD' ? undefined : bytes);
 }
