@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 
 import { ENDPOINTS } from '../../src/openai/endpoint-rows.ts';
+import { ADMINISTRATION_SPELLINGS } from '../support/administration-spellings.ts';
 import { exchange, type RawReply } from '../support/raw-client.ts';
 import type { RecordedRequest } from '../support/recorder.ts';
 import { valueOf, valuesOf, type Header } from '../support/wire.ts';
@@ -71,6 +72,21 @@ test('administration of the account is refused to a key that does not name it, a
       assert.equal(pair.recorder.requests.length, 0, where);
     }
   }
+});
+
+test(`S09, T13: ${ADMINISTRATION_SPELLINGS.length} spellings of administration reach no upstream, through any mount`, async () => {
+  pair.recorder.clear();
+  const connection = await pair.connect();
+  for (const path of ADMINISTRATION_SPELLINGS) {
+    for (const target of [`/openai${path}`, `/openai${path.slice('/v1'.length)}`, `/openai_passthrough${path}`, path]) {
+      await connection.send({ target, headers: pair.keyed() });
+      const reply = await connection.reply();
+      // 404 where what is no mount to us might be one to others, such as /V1.
+      assert.ok([400, 403, 404].includes(reply.status), `${target}: ${reply.status}`);
+    }
+  }
+  connection.close();
+  assert.deepEqual(pair.recorder.requests, []);
 });
 
 test('a key that names nothing but administration may call nothing else', async () => {

@@ -286,6 +286,16 @@ test('D11: a refusal names itself, has OpenAI\u2019s shape, and tells an SDK whe
   assert.equal(pair.recorder.requests.length, 0);
 });
 
+test('F3: a refusal of a request without a body leaves the connection open for the next one', async () => {
+  const connection = await pair.connect();
+  for (const target of ['/openai/v1/organization/users', '/openai/v1/../x', '/nowhere', '/openai/v1/models']) {
+    await connection.send({ target, headers: pair.keyed() });
+    const reply = await connection.reply();
+    assert.ok(!valuesOf(reply.headers, 'connection').includes('close'), target);
+  }
+  connection.close();
+});
+
 test('D11: an upstream\u2019s own no cannot be mistaken for ours', async () => {
   pair.recorder.script = () => ({
     status: 404,
