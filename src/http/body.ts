@@ -11,7 +11,7 @@ export interface BodyPart {
   readonly isWhole: boolean;
 }
 
-const EMPTY: BodyPart = { bytes: Buffer.alloc(0), isWhole: true };
+export const NO_BODY: BodyPart = { bytes: Buffer.alloc(0), isWhole: true };
 
 /** What the head says of the body: its length, `chunked` where it tells none, or null where there is no body. */
 export function announcedLength(request: IncomingMessage): number | 'chunked' | null {
@@ -20,14 +20,23 @@ export function announcedLength(request: IncomingMessage): number | 'chunked' | 
   return length === undefined ? null : Number(length);
 }
 
+/** A first part that is being read. */
+export interface FirstPart {
+  /** Bytes that are here so far. */
+  readonly bytes: number;
+}
+
 /**
  * Reads the whole of a small body, or of any other what comes first.
+ * @param length what it announces; not 0
  * @param done called once; with null when the client left before
  */
-export function readFirstPart(request: IncomingMessage, length: number | 'chunked' | null, done: (part: BodyPart | null) => void): void {
-  if (length === null || length === 0) {
-    done(EMPTY);
-    return;
+export function readFirstPart(request: IncomingMessage, length: number | 'chunked', done: (part: BodyPart | null) => void): FirstPart {
+  const reading = { bytes: 0 };
+  // It left while its key was looked up: none of the events below is still to come.
+  if (request.destroyed) {
+    done(null);
+    return reading;
   }
   const waitsForAll = length !== 'chunked' && length <= WHOLE_BODY_BYTES_MAX;
   const parts: Buffer[] = [];
@@ -39,6 +48,7 @@ export function readFirstPart(request: IncomingMessage, length: number | 'chunke
   };
   const onData = (chunk: Buffer) => {
     parts.push(chunk);
+    reading.bytes += chunk.length;
     if (waitsForAll) return;
     request.pause();
     // Others listen from here on. A whole body has no more events, and its listeners go with the request.
@@ -47,6 +57,7 @@ export function readFirstPart(request: IncomingMessage, length: number | 'chunke
   };
   const onEnd = () => finish({ bytes: parts.length === 1 ? parts[0]! : Buffer.concat(parts), isWhole: true });
   request.on('data', onData).on('end', onEnd).on('close', () => finish(null));
+  return reading;
 }
 
 /**

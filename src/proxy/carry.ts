@@ -53,14 +53,14 @@ export interface Downstream {
 export type Observed = (observation: Observation, release: () => void) => void;
 
 export interface Carried {
+  /** Sends it. May be told as observed before it returns. */
+  start(): void;
   /** Ends it now: a drain ran out. */
   cut(): void;
 }
 
 export function carry(parts: CarryParts, admission: Admission, downstream: Downstream, observed: Observed): Carried {
-  const carriage = new Carriage(parts, admission, downstream, observed);
-  carriage.start();
-  return carriage;
+  return new Carriage(parts, admission, downstream, observed);
 }
 
 /** Errors of a connection that says nothing of whether the upstream can be reached: worth one more try. */
@@ -120,7 +120,9 @@ class Carriage implements ReplyListener, Watched, Carried {
     }
     reply.on('close', this.#onDownstreamClose);
     this.#parts.watch.add(this);
-    this.#send();
+    const { bodyBytesMax } = this.#parts.options;
+    if (bodyBytesMax > 0 && this.#bytesIn > bodyBytesMax) this.#refuseLargeBody(bodyBytesMax);
+    else this.#send();
   }
 
   cut(): void {

@@ -8,7 +8,7 @@ import type { Caller } from '../domain/key.ts';
 import { Refusal } from '../domain/refusal.ts';
 import type { Written } from '../domain/stores.ts';
 import { checkArrival } from '../http/arrival-check.ts';
-import { type BodyPart, announcedLength, readFirstPart } from '../http/body.ts';
+import { type BodyPart, NO_BODY, announcedLength } from '../http/body.ts';
 import { type Cors, corsRules } from '../http/cors.ts';
 import { EXCHANGE_ID_HEADER, headerValue } from '../http/headers.ts';
 import { sendNothing, sendRefusal } from '../http/reply.ts';
@@ -21,7 +21,8 @@ import type { Log } from '../telemetry/log.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { admit } from './admit.ts';
 import { authenticate } from './authenticate.ts';
-import { type Carried, type CarryParts, carry } from './carry.ts';
+import { type CarryParts, carry } from './carry.ts';
+import { FirstPartWait } from './first-part.ts';
 import { recordOf, refusalRecord, settle } from './settle.ts';
 import { type Watch, openWatch } from './watch.ts';
 
@@ -56,7 +57,7 @@ export interface Proxy {
 export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
   const { keys, records, clock, log } = parts;
   const cors = corsRules(settings.cors.origins);
-  const running = new Set<Carried>();
+  const running = new Set<{ cut(): void }>();
   let active = 0;
   let isStopping = false;
 
@@ -106,16 +107,27 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
     }
     active++;
     if (expectsContinue) reply.writeContinue();
-    readFirstPart(request, length, (first) => {
-      // The client left before its body came: nothing was sent upstream, and the record says so.
-      const part = first ?? { bytes: Buffer.alloc(0), isWhole: true };
-      const scan = scanBody(arrival, part);
-      const model = modelOf(arrival, scan);
-      const admission: Admission = { arrival, caller, model, admittedMs: clock.elapsedMs() };
-      records.writeIntent(intentOf(admission), (error) => {
-        if (error) refuseUnrecorded(exchange, caller, error);
-        else go(exchange, admission, part, scan);
-      });
+    if (length === null || length === 0) {
+      begin(exchange, caller, NO_BODY);
+      return;
+    }
+    const wait = new FirstPartWait(watch, carryParts.options.idleMs, clock, (first) => {
+      running.delete(wait);
+      if (first === 'stalled' || first === 'cut') refuseUnsent(exchange, caller, first);
+      // The client left before its body came: nothing will be sent upstream, and the record says so.
+      else begin(exchange, caller, first ?? NO_BODY);
+    });
+    running.add(wait);
+    wait.start(request, length);
+  }
+
+  function begin(exchange: Begun, caller: Caller, first: BodyPart): void {
+    const { arrival } = exchange;
+    const scan = scanBody(arrival, first);
+    const admission: Admission = { arrival, caller, model: modelOf(arrival, scan), admittedMs: clock.elapsedMs() };
+    records.writeIntent(intentOf(admission), (error) => {
+      if (error) refuseUnrecorded(exchange, caller, error);
+      else go(exchange, admission, first, scan);
     });
   }
 
@@ -128,6 +140,7 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
       finish(settled, observation, release);
     });
     running.add(carried);
+    carried.start();
   }
 
   function finish(admission: Admission, observation: Observation, release: () => void): void {
@@ -142,6 +155,17 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
     const refusal = asRefusal(error, log);
     records.writeRecord(refusalRecord(arrival, caller, refusal, clock.elapsedMs()), () => {});
     sendRefusal(reply, refusal, null, ownHeaders);
+  }
+
+  /** A body that stopped coming before anything went upstream. */
+  function refuseUnsent(exchange: Begun, caller: Caller, why: 'stalled' | 'cut'): void {
+    active--;
+    const { idleSeconds } = settings.upstream;
+    const refusal =
+      why === 'cut'
+        ? new Refusal('overloaded', 'The gateway is stopping and the time to finish is over.', { retryAfterMs: 1000 })
+        : new Refusal('request_timeout', `The request body stopped arriving for the ${idleSeconds} s of upstream.idleSeconds.`);
+    refuse(exchange, caller, refusal);
   }
 
   function refuseUnrecorded({ reply, ownHeaders, arrival }: Begun, caller: Caller, error: Error): void {
