@@ -4,6 +4,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
 import { Refusal, type RefusalCode, refusalBody } from '../domain/refusal.ts';
+import { REFUSAL_HEADER } from './headers.ts';
 
 /** OpenAI's own budget for a header block. */
 const HEADER_BYTES_MAX = 64 * 1024;
@@ -127,7 +128,7 @@ export function refusalHeaders(refusal: Refusal): string[] {
   const headers = [
     'content-type',
     'application/json',
-    'x-throughway-refusal',
+    REFUSAL_HEADER,
     refusal.code,
     'x-should-retry',
     String(refusal.retry),
