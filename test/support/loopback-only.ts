@@ -16,7 +16,7 @@ function assertLoopback(host: string, deed: string): void {
 /** What `connect` was asked for, in each of its spellings; undefined for a socket file. */
 function hostOf(args: readonly unknown[]): string | undefined {
   // node:net hands its own calls on as one list of options and callback.
-  const [first, second] = Array.isArray(args[0]) ? (args[0] as unknown[]) : args;
+  const [first, second]: readonly unknown[] = Array.isArray(args[0]) ? args[0] : args;
   if (typeof first === 'object' && first !== null) {
     const options = first as Partial<net.TcpNetConnectOpts & net.IpcNetConnectOpts>;
     return options.path === undefined ? (options.host ?? '') : undefined;
@@ -31,8 +31,8 @@ const connect = net.Socket.prototype.connect;
 net.Socket.prototype.connect = function (this: net.Socket, ...args: unknown[]): net.Socket {
   const host = hostOf(args);
   if (host !== undefined) assertLoopback(host, 'connect to');
-  return Reflect.apply(connect, this, args) as net.Socket;
-} as typeof connect;
+  return Reflect.apply(connect, this, args);
+};
 
 closeLookups(dns, ['lookup', 'resolve', 'resolve4', 'resolve6']);
 closeLookups(dns.promises, ['lookup', 'resolve', 'resolve4', 'resolve6']);
@@ -43,8 +43,8 @@ function closeLookups(owner: object, names: readonly string[]): void {
   for (const name of names) {
     const original = functions[name]!;
     functions[name] = (...args) => {
-      const host = String(args[0] ?? '');
-      if (net.isIP(host) === 0) assertLoopback(host, 'look up');
+      const [host] = args;
+      if (typeof host === 'string' && net.isIP(host) === 0) assertLoopback(host, 'look up');
       return Reflect.apply(original, owner, args);
     };
   }
