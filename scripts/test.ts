@@ -21,6 +21,12 @@ const preload = new URL('../test/support/loopback-only.ts', import.meta.url).hre
 const flags = ['--disable-warning=ExperimentalWarning', `--import=${preload}`];
 process.env['NODE_OPTIONS'] = [process.env['NODE_OPTIONS'], ...flags].filter(Boolean).join(' ');
 
+// What the developer's own shell has set for a gateway must not reach one in a test.
+for (const name of Object.keys(process.env)) {
+  if (/^(OPENAI_|THROUGHWAY_|OTEL_|DATABASE_URL$|REDIS_URL$|(HTTPS?|ALL|NO)_PROXY$)/i.test(name))
+    delete process.env[name];
+}
+
 interface Tally {
   passed: number;
   failed: number;
