@@ -5,7 +5,7 @@ import { globSync, readFileSync } from 'node:fs';
 const TOOL = 'node_modules';
 
 const STEPS: Record<string, readonly string[] | (() => string)> = {
-  format: [`${TOOL}/oxfmt/bin/oxfmt`, '--check'],
+  format: [`${TOOL}/oxfmt/bin/oxfmt`, '--list-different'],
   lint: [`${TOOL}/oxlint/bin/oxlint`, '--type-aware'],
   types: [`${TOOL}/typescript/bin/tsc`, '--noEmit'],
   'dead code': [`${TOOL}/knip/bin/knip.js`, '--no-progress'],
