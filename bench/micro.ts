@@ -1,40 +1,215 @@
-// Single pieces of the hot path, in CPU time of this thread. A case is one line of `cases`.
+// Single pieces of the hot path, in CPU time of this thread. A new case is one entry of `cases`.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { systemClock } from '../src/domain/clock.ts';
+import type { Admission, Arrival, Observation } from '../src/domain/exchange.ts';
+import { newId } from '../src/domain/id.ts';
+import type { Caller } from '../src/domain/key.ts';
+import { downstreamHead, upstreamHeaders } from '../src/http/headers.ts';
+import { upstreamTarget } from '../src/http/target.ts';
+import { openKeys } from '../src/keys/keys.ts';
+import { findEndpoint } from '../src/openai/endpoints.ts';
+import { scanRequest } from '../src/openai/request.ts';
+import { observeReply } from '../src/proxy/observe.ts';
+import { intentOf } from '../src/proxy/proxy.ts';
+import { recordOf, settle } from '../src/proxy/settle.ts';
+import { openStore } from '../src/store/store.ts';
+import { chatRequest } from './fixtures.ts';
 import { formatTable } from './report.ts';
 import { median } from './statistics.ts';
 
+type Operation = (turn: number) => unknown;
+
 interface Case {
   readonly name: string;
-  /** Prepares once, answers the operation. What the operation returns is looked at, so that it cannot be optimised away. */
-  readonly prepare: () => (turn: number) => unknown;
+  /** Operations that one call stands for. */
+  readonly batch?: number;
+  readonly operation: Operation;
 }
 
-const cases: readonly Case[] = [];
+export interface MicroResult {
+  readonly name: string;
+  readonly us: number;
+}
 
+const ENDPOINT = '/v1/chat/completions';
+const BATCH = 16;
 const SAMPLES = 5;
 const SAMPLE_US = 100_000;
+const nothingReturnsThis = Symbol('nothing returns this');
 
-const nothingReturnsThis = Symbol();
+function rawRequestHeaders(token: string): string[] {
+  const request = chatRequest('/openai/v1', [['authorization', `Bearer ${token}`]]).toString('latin1');
+  const lines = request.slice(0, request.indexOf('\r\n\r\n')).split('\r\n').slice(1);
+  return lines.flatMap((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 2)]);
+}
 
-function timeUs(operation: (turn: number) => unknown, turns: number): number {
+const requestBody = ((request) => request.subarray(request.indexOf('\r\n\r\n') + 4))(chatRequest('/v1', []));
+
+/** As long as the upstream's: 19 headers. */
+const replyHeaders = [
+  'date: Sun, 22 Nov 2026 10:00:00 GMT',
+  'content-type: application/json',
+  'content-length: 1058',
+  'openai-organization: org-bench',
+  'openai-processing-ms: 421',
+  'openai-version: 2020-10-01',
+  'set-cookie: __cf_bm=bench; path=/; HttpOnly',
+  'x-request-id: req_0123456789abcdef0123456789',
+  ...Array.from({ length: 11 }, (_, i) => `x-ratelimit-remaining-${i}: 149999967`),
+].flatMap((line) => line.split(': ').map((text) => Buffer.from(text)));
+
+const replyBody = Buffer.from(
+  JSON.stringify(
+    {
+      id: 'chatcmpl-Bench0123456789abcdefghijklm',
+      model: 'gpt-4o-mini-2024-07-18',
+      choices: [{ index: 0, message: { role: 'assistant', content: 'a word of an answer '.repeat(25) } }],
+      usage: { prompt_tokens: 200, completion_tokens: 40, total_tokens: 240 },
+    },
+    null,
+    2,
+  ),
+);
+
+const replyEvents = Array.from({ length: 100 }, (_, i) =>
+  Buffer.from(
+    `data: ${JSON.stringify({
+      id: 'chatcmpl-Bench0123456789a',
+      model: 'gpt-4o-mini-2024-07-18',
+      choices: [{ index: 0, delta: { content: 'a word of an answer '.repeat(9) } }],
+      usage: i === 99 ? { prompt_tokens: 200, completion_tokens: 98, total_tokens: 298 } : null,
+    })}\n\n`,
+  ),
+);
+
+function observe(contentType: string, chunks: readonly Buffer[]): unknown {
+  const observer = observeReply(contentType, '');
+  for (const chunk of chunks) observer?.feed(chunk);
+  let facts: unknown;
+  observer?.finish((found) => (facts = found));
+  return facts;
+}
+
+function anArrival(rawHeaders: readonly string[]): Arrival {
+  const receivedAt = systemClock.now();
+  return {
+    id: newId('exc', receivedAt),
+    receivedAt,
+    startedMs: systemClock.elapsedMs(),
+    method: 'POST',
+    target: ENDPOINT,
+    path: ENDPOINT,
+    endpoint: findEndpoint('POST', ENDPOINT),
+    rawHeaders,
+    clientAddress: '127.0.0.1',
+  };
+}
+
+function anObservation(): Observation {
+  const now = systemClock.elapsedMs();
+  const attempt = { origin: '127.0.0.1:8080', credential: 'OPENAI_API_KEY', status: 200, error: null };
+  return {
+    attempts: [{ ...attempt, startedMs: now, connectedMs: now, firstByteMs: now, endedMs: now }],
+    status: 200,
+    ending: 'complete',
+    transport: 'json',
+    bytesIn: 1024,
+    bytesOut: 1058,
+    usage: { source: 'reported', raw: { prompt_tokens: 200, completion_tokens: 40, total_tokens: 240 } },
+    modelServed: 'gpt-4o-mini-2024-07-18',
+    upstreamRequestId: 'req_0123456789abcdef0123456789',
+    error: null,
+    endedMs: now,
+  };
+}
+
+async function timeUs(operation: Operation, calls: number): Promise<number> {
   const before = process.threadCpuUsage();
-  for (let turn = 0; turn < turns; turn++) if (operation(turn) === nothingReturnsThis) return 0;
+  for (let call = 0; call < calls; call++) {
+    const result = operation(call);
+    if (result instanceof Promise) await result;
+    // Looked at, so that the work cannot be optimised away.
+    else if (result === nothingReturnsThis) break;
+  }
   const { user, system } = process.threadCpuUsage(before);
   return user + system;
 }
 
-function costUs(operation: (turn: number) => unknown): number {
-  let turns = 100;
-  while (timeUs(operation, turns) < SAMPLE_US / 4) turns *= 2; // Warms up as well.
-  turns *= 4;
-  return median(Array.from({ length: SAMPLES }, () => timeUs(operation, turns) / turns));
+async function costUs(operation: Operation): Promise<number> {
+  let calls = 50;
+  while ((await timeUs(operation, calls)) < SAMPLE_US / 4) calls *= 2; // This warms up as well.
+  calls *= 4;
+  const samples: number[] = [];
+  for (let sample = 0; sample < SAMPLES; sample++) samples.push((await timeUs(operation, calls)) / calls);
+  return median(samples);
 }
 
-export function measureMicro(): { name: string; us: number }[] {
-  const results = cases.map(({ name, prepare }) => ({ name, us: costUs(prepare()) }));
-  return results;
+export async function measureMicro(): Promise<MicroResult[]> {
+  const dataDir = mkdtempSync(join(tmpdir(), 'throughway-bench-micro-'));
+  const store = await openStore({ dataDir, durability: 'group', databaseUrl: null, clock: systemClock });
+  try {
+    const keys = await openKeys(store.keys, store.teams, systemClock);
+    const { token } = await keys.create({ name: 'bench' });
+    const caller = (await keys.findCaller(token)) as Caller;
+    const rawHeaders = rawRequestHeaders(token);
+    const credential = { authorization: 'Bearer sk-bench', organization: null, project: null };
+    const admission = (): Admission => ({
+      arrival: anArrival(rawHeaders),
+      caller,
+      model: 'gpt-4o-mini',
+      admittedMs: systemClock.elapsedMs(),
+    });
+    const first = admission();
+    const spoolBatch = (): Promise<void> =>
+      new Promise((resolve) => {
+        let left = BATCH;
+        for (let i = 0; i < BATCH; i++) {
+          const admitted = admission();
+          store.spool.writeIntent(intentOf(admitted), () => {
+            const record = recordOf(settle(admitted, anObservation()));
+            store.spool.writeRecord(record, () => {
+              if (--left === 0) resolve();
+            });
+          });
+        }
+      });
+
+    const cases: readonly Case[] = [
+      { name: 'key: token to caller', operation: () => keys.findCaller(token) },
+      { name: 'target: join below the mount', operation: () => upstreamTarget(`/openai${ENDPOINT}`) },
+      { name: 'endpoint: by whole path', operation: () => findEndpoint('POST', ENDPOINT) },
+      { name: 'endpoint: by segments', operation: () => findEndpoint('GET', '/v1/threads/thread_1/runs/run_1/steps') },
+      { name: 'exchange id', operation: () => newId('exc', systemClock.now()) },
+      { name: 'headers: 13 upstream', operation: () => upstreamHeaders(rawHeaders, credential) },
+      { name: 'headers: 19 downstream', operation: () => downstreamHead(replyHeaders, [], 'pass') },
+      { name: 'model of a 1 KB request', operation: () => scanRequest('application/json', '')?.feed(requestBody) },
+      { name: 'usage of a JSON reply', operation: () => observe('application/json', [replyBody]) },
+      {
+        name: 'usage of a stream, per event of 100',
+        batch: 100,
+        operation: () => observe('text/event-stream', replyEvents),
+      },
+      { name: 'record: build', operation: () => recordOf(settle(first, anObservation())) },
+      {
+        name: 'record: build and write as JSON',
+        operation: () => JSON.stringify(recordOf(settle(first, anObservation()))),
+      },
+      { name: 'spool: intent and record, 16 a turn', batch: BATCH, operation: spoolBatch },
+    ];
+    const results: MicroResult[] = [];
+    for (const { name, batch, operation } of cases)
+      results.push({ name, us: (await costUs(operation)) / (batch ?? 1) });
+    return results;
+  } finally {
+    await store.close();
+    rmSync(dataDir, { recursive: true, force: true });
+  }
 }
 
-export function formatMicro(results: readonly { name: string; us: number }[]): string {
+export function formatMicro(results: readonly MicroResult[]): string {
   const lines = results.map(({ name, us }) => [name, us.toFixed(3)]);
   return `### Pieces of the hot path\n\n${formatTable(['operation', 'CPU µs'], lines)}\n`;
 }
