@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, request as httpRequest } from 'node:http';
-import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 
@@ -18,8 +18,10 @@ const stream = streamRequest('/v1', [key]);
 const monotonicNs = (): bigint => process.hrtime.bigint();
 const stampOf = (ns: bigint): string => `@${String(ns).padStart(20, '0')}`;
 
-async function withServer<T>(answer: RequestListener, use: (port: number) => Promise<T>): Promise<T> {
-  const server = createServer(answer).listen(0, '127.0.0.1');
+type Answer = (request: IncomingMessage, response: ServerResponse) => unknown;
+
+async function withServer<T>(answer: Answer, use: (port: number) => Promise<T>): Promise<T> {
+  const server = createServer((request, response) => void answer(request, response)).listen(0, '127.0.0.1');
   await once(server, 'listening');
   try {
     return await use((server.address() as AddressInfo).port);
@@ -144,12 +146,12 @@ describe('the C programs of the benchmarks', { skip: hasCompiler ? false : 'SKIP
   });
 
   test('a reply of another status, of another length, or cut short is an error and no measurement', async () => {
-    const faults: RequestListener[] = [
-      (request, response) => void answered(request, response.writeHead(500), 'xxxx'),
-      (request, response) => void answered(request, response, 'xxx'),
+    const faults: Answer[] = [
+      (request, response) => answered(request, response.writeHead(500), 'xxxx'),
+      (request, response) => answered(request, response, 'xxx'),
       (_request, response) =>
         void response.writeHead(200, { 'content-length': 4 }).write('xx', () => response.destroy()),
-      (_request, response) => void response.writeHead(200).write('xxxx', () => response.destroy()),
+      (_request, response) => response.writeHead(200).write('xxxx', () => response.destroy()),
     ];
     for (const fault of faults) {
       const result = await withServer(fault, (port) =>
@@ -161,7 +163,7 @@ describe('the C programs of the benchmarks', { skip: hasCompiler ? false : 'SKIP
 
   test('a closed loop times each reply from its own request', async () => {
     const result = await withServer(
-      (request, response) => void setTimeout(() => void answered(request, response, 'x'), 30),
+      (request, response) => setTimeout(() => void answered(request, response, 'x'), 30),
       (port) => load('closed', { port, request: chat, conns: 4, count: 20 }),
     );
     assert.equal(result.latency.samples, 20);
@@ -174,7 +176,7 @@ describe('the C programs of the benchmarks', { skip: hasCompiler ? false : 'SKIP
     const result = await withServer(
       (request, response) => {
         const wait = ++answers === 100 ? stallMs : 0;
-        setTimeout(() => void answered(request, response, 'x'), wait);
+        setTimeout(() => answered(request, response, 'x'), wait);
       },
       (port) => load('open', { port, request: chat, conns: 1, rate: 200, seconds: 1.5 }),
     );
@@ -214,7 +216,7 @@ describe('the C programs of the benchmarks', { skip: hasCompiler ? false : 'SKIP
     const texts = [event(1n) + event(2n), event(1n) + event(3n) + event(2n)];
     for (const text of texts) {
       const result = await withServer(
-        (request, response) => void answered(request, response, text),
+        (request, response) => answered(request, response, text),
         (port) => load('stream', { port, request: stream, conns: 1, count: 2, 'expect-events': 3 }),
       );
       assert.equal(result.errors, 2, result.first_error);
@@ -243,7 +245,7 @@ describe('the C programs of the benchmarks', { skip: hasCompiler ? false : 'SKIP
   test('processor time is that of the named process, over the window', async () => {
     const before = process.cpuUsage();
     const result = await withServer(
-      (request, response) => void answered(request, response, 'x'),
+      (request, response) => answered(request, response, 'x'),
       (port) => load('closed', { port, request: chat, conns: 4, seconds: 0.6, pids: [process.pid] }),
     );
     const { user, system } = process.cpuUsage(before);
