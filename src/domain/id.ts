@@ -5,7 +5,7 @@ export type ExchangeId = `exc_${string}`;
 export type KeyId = `key_${string}`;
 export type TeamId = `team_${string}`;
 
-type Prefix = 'exc' | 'key' | 'team';
+type Prefix = 'exc' | 'key' | 'replica' | 'team';
 
 /** Crockford's base 32 in lower case: no i, l, o, u. */
 const DIGITS = '0123456789abcdefghjkmnpqrstvwxyz';
@@ -43,4 +43,24 @@ function timePart(atMs: number): string {
   lastMs = atMs;
   lastPart = part;
   return part;
+}
+
+const OBJECT_DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
+const OBJECT_CHARACTERS = 24;
+
+/** What stands before the characters of an object's id, as OpenAI writes its own. */
+export type ObjectPrefix = 'asst_' | 'thread_' | 'msg_' | 'run_' | 'step_' | 'call_' | 'file-';
+
+/** A new id for an object that callers see: prefix and 24 of the digits and letters (142 bits), without any time in it. */
+export function newObjectId<P extends ObjectPrefix>(prefix: P): `${P}${string}` {
+  let id = '';
+  while (id.length < OBJECT_CHARACTERS) {
+    if (poolAt === pool.length) {
+      randomFillSync(pool);
+      poolAt = 0;
+    }
+    // Two of the 64 values have no digit: they are thrown again, so that each digit is as likely as any other.
+    id += OBJECT_DIGITS[pool[poolAt++]! & 63] ?? '';
+  }
+  return `${prefix}${id}`;
 }

@@ -2,7 +2,10 @@
 import type { Kysely } from 'kysely';
 import { type Migration, Migrator } from 'kysely/migration';
 
-const migrations: Record<string, Migration> = {
+import { makeAssistantTables } from './assistant-migration.ts';
+import type { ColumnTypes, Engine } from './engine.ts';
+
+const migrations = (types: ColumnTypes): Record<string, Migration> => ({
   '0001_teams_and_keys': {
     async up(db: Kysely<unknown>) {
       await db.schema
@@ -26,11 +29,14 @@ const migrations: Record<string, Migration> = {
       await db.schema.createIndex('keys_team_id').on('keys').columns(['team_id', 'id']).execute();
     },
   },
-};
+  '0002_assistants': {
+    up: (db: Kysely<unknown>) => makeAssistantTables(db, types),
+  },
+});
 
 /** @throws the step's own error; what the step began is rolled back. */
-export async function migrateToLatest<T>(db: Kysely<T>): Promise<void> {
-  const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } });
+export async function migrateToLatest({ db, types }: Engine): Promise<void> {
+  const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations(types) } });
   const { error } = await migrator.migrateToLatest();
   if (error) throw error;
 }

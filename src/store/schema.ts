@@ -1,6 +1,7 @@
 // The tables of the shared store, as Kysely sees them. Times are milliseconds since 1970.
+import type { AssistantSchema } from './assistant-schema.ts';
 
-export interface Schema {
+export interface Schema extends AssistantSchema {
   teams: { id: string; name: string; created_at: number };
   keys: {
     id: string;

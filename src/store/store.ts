@@ -1,19 +1,24 @@
-// The door to everything kept on disk: the shared store (teams, keys) and this process's spool.
+// The door to everything kept: the shared store (teams, keys, the Assistants API) and this process's spool.
 import { chmodSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { Kysely } from 'kysely';
 
+import type { AssistantStore } from '../domain/assistant-store.ts';
+import { type Clock, systemClock } from '../domain/clock.ts';
 import type { KeyStore, TeamStore } from '../domain/stores.ts';
+import type { Wakeups } from '../domain/wakeups.ts';
+import { assistantStore } from './assistants.ts';
 import { keyStore, teamStore } from './keys.ts';
 import { migrateToLatest } from './migrate.ts';
-import { nodeSqliteDialect } from './node-sqlite-dialect.ts';
-import type { Schema } from './schema.ts';
+import { openPostgres } from './postgres.ts';
 import { type OpenSpool, openSpool } from './spool.ts';
+import { openSqlite } from './sqlite.ts';
 
 export interface Store {
   readonly teams: TeamStore;
   readonly keys: KeyStore;
+  readonly assistants: AssistantStore;
+  readonly wakeups: Wakeups;
   readonly spool: OpenSpool;
   close(): Promise<void>;
 }
@@ -22,25 +27,34 @@ export interface StoreOptions {
   /** Made where there is none, for its owner's eyes only. */
   readonly dataDir: string;
   readonly durability: 'group' | 'strict';
+  /** `postgres://...` of the shared store; without it, it is kept in the data dir. */
+  readonly databaseUrl?: string | null;
+  readonly clock?: Clock;
 }
 
 /** @throws Error when another process holds the data dir, or when it cannot be written. */
-export async function openStore({ dataDir, durability }: StoreOptions): Promise<Store> {
+export async function openStore({
+  dataDir,
+  durability,
+  databaseUrl = null,
+  clock = systemClock,
+}: StoreOptions): Promise<Store> {
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   chmodSync(dataDir, 0o700);
   const lock = holdDataDir(dataDir);
-  const database = new DatabaseSync(join(dataDir, 'throughway.db'), { timeout: 5000 });
-  database.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON');
-  const db = new Kysely<Schema>({ dialect: nodeSqliteDialect(database) });
-  await migrateToLatest(db);
+  const engine =
+    databaseUrl === null ? openSqlite(join(dataDir, 'throughway.db'), clock) : await openPostgres(databaseUrl, clock);
+  await migrateToLatest(engine);
   const spool = openSpool(join(dataDir, 'spool.db'), durability);
   return {
-    teams: teamStore(db),
-    keys: keyStore(db),
+    teams: teamStore(engine.db),
+    keys: keyStore(engine.db),
+    assistants: assistantStore(engine),
+    wakeups: engine.wakeups,
     spool,
     async close() {
       await spool.close();
-      await db.destroy();
+      await engine.close();
       lock.close();
     },
   };
@@ -53,7 +67,9 @@ function holdDataDir(dataDir: string): DatabaseSync {
     lock.exec('PRAGMA journal_mode=DELETE; BEGIN EXCLUSIVE');
   } catch (cause) {
     lock.close();
-    throw new Error(`the data dir ${dataDir} is held by another Throughway; stop it, or set another --data-dir`, { cause });
+    throw new Error(`the data dir ${dataDir} is held by another Throughway; stop it, or set another --data-dir`, {
+      cause,
+    });
   }
   return lock;
 }

@@ -1,0 +1,43 @@
+// One contract, both engines: a suite runs once on SQLite and once on PostgreSQL.
+import { after, before, describe } from 'node:test';
+
+import { type Clock, systemClock } from '../../src/domain/clock.ts';
+import type { Engine } from '../../src/store/engine.ts';
+import { migrateToLatest } from '../../src/store/migrate.ts';
+import { openPostgres } from '../../src/store/postgres.ts';
+import { openSqlite } from '../../src/store/sqlite.ts';
+import { type TestPostgres, skipWithoutPostgres, startPostgres } from './postgres.ts';
+
+/** Opens an empty, migrated store. */
+export type OpenEngine = (clock?: Clock) => Promise<Engine>;
+
+export function onBothEngines(name: string, suite: (open: OpenEngine) => void): void {
+  describe(`${name}, on SQLite`, () => {
+    suite(async (clock = systemClock) => migrated(openSqlite(':memory:', clock)));
+  });
+  describe(`${name}, on PostgreSQL`, { skip: skipWithoutPostgres() }, () => {
+    let server: TestPostgres;
+    before(async () => {
+      server = await startPostgres();
+    });
+    after(() => server.close());
+    suite(async (clock = systemClock) => migrated(await openPostgres(await server.makeDatabase(), clock)));
+  });
+}
+
+async function migrated(engine: Engine): Promise<Engine> {
+  await migrateToLatest(engine);
+  return engine;
+}
+
+/** A clock that stands still until it is turned. */
+export function handClock(atMs = 1_750_000_000_000): Clock & { turn(ms: number): void } {
+  let now = atMs;
+  return {
+    now: () => now,
+    elapsedMs: () => now,
+    turn: (ms) => {
+      now += ms;
+    },
+  };
+}
