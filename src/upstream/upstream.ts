@@ -5,7 +5,7 @@ import type { Readable } from 'node:stream';
 import type { Config, Credential } from '../config/load.ts';
 import type { Clock } from '../domain/clock.ts';
 import type { Attempt } from '../domain/exchange.ts';
-import { type Connection, openConnections } from './connections.ts';
+import { type Connection, type Connections, openConnections } from './connections.ts';
 import { type CredentialPool, type PooledCredential, credentialPool } from './credentials.ts';
 
 export type { PooledCredential } from './credentials.ts';
@@ -73,7 +73,7 @@ export function openUpstream(config: Config['upstream'], clock: Clock): Upstream
     credentials: credentialPool(config.credentials.map(pooled), clock),
     send(request, attempt, listener) {
       const connection = connections.take();
-      const handler = new SendingHandler(connection, attempt, listener, clock, () => connections.giveBack(connection));
+      const handler = new SendingHandler(connections, connection, attempt, listener, clock);
       connection.client.dispatch(
         {
           path: prefix + request.target,
@@ -107,23 +107,23 @@ function pooled({ name, weight, apiKey, organization, project }: Credential): Po
 
 /** undici's raw handler: headers as bytes, no objects in between. */
 class SendingHandler implements Sending {
+  readonly #connections: Connections;
   readonly #connection: Connection;
   readonly #attempt: Attempt;
   readonly #listener: ReplyListener;
   readonly #clock: Clock;
-  readonly #giveBack: () => void;
   #abort: ((error?: Error) => void) | null = null;
   #isAborted = false;
   #isOver = false;
   #wasReused = false;
   #interim = 0;
 
-  constructor(connection: Connection, attempt: Attempt, listener: ReplyListener, clock: Clock, giveBack: () => void) {
+  constructor(connections: Connections, connection: Connection, attempt: Attempt, listener: ReplyListener, clock: Clock) {
+    this.#connections = connections;
     this.#connection = connection;
     this.#attempt = attempt;
     this.#listener = listener;
     this.#clock = clock;
-    this.#giveBack = giveBack;
   }
 
   abort(): void {
@@ -131,6 +131,7 @@ class SendingHandler implements Sending {
     this.#isAborted = true;
     this.#end();
     this.#abort?.(new Error('aborted'));
+    this.#connections.drop(this.#connection);
   }
 
   /** Called when the connection stands, right before the request is written. */
@@ -162,6 +163,7 @@ class SendingHandler implements Sending {
   onComplete(): void {
     if (this.#isOver) return;
     this.#end();
+    this.#connections.giveBack(this.#connection);
     this.#listener.onEnd();
   }
 
@@ -177,6 +179,7 @@ class SendingHandler implements Sending {
     this.#attempt.error = code;
     this.#end();
     this.#abort?.(error);
+    this.#connections.drop(this.#connection);
     this.#listener.onFailure({ code, message: error.message, wasSent, wasReused: this.#wasReused });
   }
 
@@ -188,6 +191,5 @@ class SendingHandler implements Sending {
   #end(): void {
     this.#isOver = true;
     this.#attempt.endedMs = this.#clock.elapsedMs();
-    this.#giveBack();
   }
 }
