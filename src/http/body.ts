@@ -79,6 +79,11 @@ export class RelayedBody extends Readable {
     this.on('error', () => {});
   }
 
+  /** It waits for its reader, not for the client. */
+  get isFull(): boolean {
+    return this.readableLength >= this.readableHighWaterMark;
+  }
+
   override _read(): void {
     if (this.#first !== null) {
       const first = this.#first;

@@ -200,9 +200,13 @@ class Carriage implements ReplyListener, Watched, Carried {
     this.#observer?.feed(chunk);
     if (this.#isDraining) return this.#drain(chunk);
     if (this.#verdict !== null) {
-      if (this.#verdict.feed(chunk) === 'undecided') return true;
-      this.#passVerdict();
-      return true;
+      const verdict = this.#verdict.feed(chunk);
+      if (verdict === 'passes') this.#passVerdict();
+      else if (verdict === 'ours') {
+        this.#sending?.abort();
+        this.#endWithCredentialRefusal();
+      }
+      return verdict !== 'ours';
     }
     if (!this.#isHeadSent || this.#isLastPiece(chunk)) {
       this.#held.push(chunk);
@@ -345,7 +349,7 @@ class Carriage implements ReplyListener, Watched, Carried {
     if (totalMs > 0 && nowMs - this.#admission.arrival.startedMs >= totalMs) {
       this.#timeOut('gateway', 'upstream.totalSeconds', totalMs);
     } else if (this.#isUploading()) {
-      if (idleMs > 0 && quietMs >= idleMs) this.#timeOut('downstream', 'upstream.idleSeconds', idleMs);
+      if (idleMs > 0 && quietMs >= idleMs) this.#timeOut(this.#body!.isFull ? 'upstream' : 'downstream', 'upstream.idleSeconds', idleMs);
     } else if (this.#head === null) {
       if (headersMs > 0 && quietMs >= headersMs) this.#timeOut('upstream', 'upstream.headersSeconds', headersMs);
     } else if (idleMs > 0 && quietMs >= idleMs) {
@@ -423,6 +427,15 @@ class Carriage implements ReplyListener, Watched, Carried {
     return Math.max(0, now - arrival.startedMs - upstreamMs).toFixed(3);
   }
 
+  #watchDeparture(): void {
+    const { watch, clock, options } = this.#parts;
+    if (options.idleMs === 0) return;
+    const { reply } = this.#downstream;
+    const departure = new Departure(reply, clock.elapsedMs() + options.idleMs);
+    watch.add(departure);
+    reply.once('close', () => watch.delete(departure));
+  }
+
   /** Everything that ends an exchange comes through here, and only the first does anything. */
   #end(ending: Ending, error: ExchangeError | null, tell: (() => void) | null = null): void {
     if (this.#isOver) return;
@@ -469,15 +482,30 @@ class Carriage implements ReplyListener, Watched, Carried {
       if (!reply.req.complete) endEarly(reply, this.#isHeadSent ? null : this.#head!.headers);
       const held = this.#held;
       const body = held.length === 1 ? held[0]! : Buffer.concat(held);
-      if (this.#isHeadSent) {
-        reply.end(body.length === 0 ? undefined : body);
-        return;
+      if (this.#isHeadSent) reply.end(body.length === 0 ? undefined : body);
+      else {
+        this.#sendHead();
+        // As latin1 text the body is joined to the head, byte for byte, and both leave in one write.
+        if (body.length <= JOINED_BYTES_MAX) reply.end(body.toString('latin1'), 'latin1');
+        else reply.end(body);
       }
-      this.#sendHead();
-      // As latin1 text the body is joined to the head, byte for byte, and both leave in one write.
-      if (body.length <= JOINED_BYTES_MAX) reply.end(body.toString('latin1'), 'latin1');
-      else reply.end(body);
+      if (reply.socket !== null && reply.socket.writableLength > 0) this.#watchDeparture();
     };
+  }
+}
+
+/** The exchange is over, but its last bytes wait for a client that does not read: not longer than any other client may rest. */
+class Departure implements Watched {
+  readonly #reply: DownstreamReply;
+  readonly #endsMs: number;
+
+  constructor(reply: DownstreamReply, endsMs: number) {
+    this.#reply = reply;
+    this.#endsMs = endsMs;
+  }
+
+  check(nowMs: number): void {
+    if (nowMs >= this.#endsMs) this.#reply.destroy();
   }
 }
 

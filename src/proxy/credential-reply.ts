@@ -21,7 +21,7 @@ const CREDENTIAL_WORDS = /api key|missing scopes|insufficient permissions|IP add
 export interface CredentialVerdict {
   /** What was read so far, to be passed on if the reply turns out to be the client's. */
   readonly chunks: readonly Buffer[];
-  feed(chunk: Buffer): 'undecided' | 'passes';
+  feed(chunk: Buffer): 'undecided' | 'passes' | 'ours';
   /** Asked when the reply is complete. */
   isOurCredential(): boolean;
 }
@@ -34,7 +34,7 @@ export function judgeCredentialReply(status: 401 | 403): CredentialVerdict {
     chunks,
     feed(chunk) {
       bytes += chunk.length;
-      if (status === 401) return 'undecided';
+      if (status === 401) return bytes > BODY_BYTES_MAX ? 'ours' : 'undecided';
       chunks.push(chunk);
       return bytes > BODY_BYTES_MAX ? 'passes' : 'undecided';
     },
