@@ -1,8 +1,8 @@
 // Our own replies on the API listener.
-import type { ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 
 import { type Refusal, refusalBody } from '../domain/refusal.ts';
-import { announcedLength } from './body.ts';
+import { WHOLE_BODY_BYTES_MAX, announcedLength } from './body.ts';
 import { EXCHANGE_ID_HEADER } from './headers.ts';
 import { refusalHeaders } from './server.ts';
 
@@ -25,14 +25,39 @@ export function sendNothing(reply: ServerResponse, status: 204, headers: string[
   reply.end();
 }
 
-function sendWhole(reply: ServerResponse, status: number, headers: string[], body: string): void {
+/** A whole reply in one piece. */
+export function sendWhole(reply: ServerResponse, status: number, headers: string[], body: string): void {
   reply.sendDate = false;
   const bytes = Buffer.from(body);
   headers.push('content-length', String(bytes.length));
-  // A request without a body is only marked complete after it was handed over, which is perhaps now.
-  if (!reply.req.complete && announcedLength(reply.req)) endEarly(reply, headers);
+  if (!reply.req.complete) {
+    const rest = restOf(reply.req);
+    if (rest === 'long' || status === 408) endEarly(reply, headers);
+    else if (rest === 'short') takeRest(reply);
+  }
   reply.writeHead(status, headers);
   reply.end(reply.req.method === 'HEAD' ? undefined : bytes);
+}
+
+/** What is still to come of a request that is answered now. */
+function restOf(request: IncomingMessage): 'nothing' | 'short' | 'long' {
+  const length = announcedLength(request);
+  // A request without a body is only marked complete after it was handed over, which is perhaps now.
+  if (length === null || length === 0) return 'nothing';
+  // A client that waits for 100 and is answered otherwise may send its body, or the next request: nobody can tell.
+  if (length === 'chunked' || request.headers.expect !== undefined) return 'long';
+  return length <= WHOLE_BODY_BYTES_MAX ? 'short' : 'long';
+}
+
+/** Reads and forgets the rest, so that the connection can be kept. */
+function takeRest(reply: ServerResponse): void {
+  const request = reply.req;
+  request.resume();
+  reply.once('finish', () => {
+    if (request.complete) return;
+    const cut = setTimeout(() => request.destroy(), LINGER_MS);
+    request.once('end', () => clearTimeout(cut)).once('close', () => clearTimeout(cut));
+  });
 }
 
 /**
