@@ -1,19 +1,19 @@
 // Builds every part from the settings, and starts and stops them in order. The only file that knows all of them.
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-
 import { openAdmin } from './admin/admin.ts';
+import { keptAdminToken, leaveWhereabouts, removeWhereabouts } from './config/data-dir.ts';
 import type { Config } from './config/load.ts';
 import { Secret } from './config/secret.ts';
 import { type Clock, systemClock } from './domain/clock.ts';
 import { Refusal } from './domain/refusal.ts';
 import { sendJson, sendRefusal } from './http/reply.ts';
 import { type DownstreamReply, type DownstreamRequest, openListener } from './http/server.ts';
-import { hashToken, newAdminToken, openKeys } from './keys/keys.ts';
+import { equalHashes, hashToken, newAdminToken, openKeys } from './keys/keys.ts';
 import { startLogging } from './logging/logging.ts';
-import { openProxy } from './proxy/proxy.ts';
+import { type Records, openProxy } from './proxy/proxy.ts';
 import { openStore } from './store/store.ts';
 import { type Log, openLog } from './telemetry/log.ts';
+import { openMetrics } from './telemetry/metrics.ts';
+import { VERSION } from './telemetry/version.ts';
 import { openUpstream } from './upstream/upstream.ts';
 
 export interface Gateway {
@@ -32,10 +32,10 @@ export interface Gateway {
 export interface GatewayOptions {
   readonly clock?: Clock;
   readonly log?: Log;
+  /** The upstream is the built-in one, and the admin API says so. */
+  readonly isSandbox?: boolean;
 }
 
-/** The admin token of a gateway that was given none: kept for the CLI on this machine, readable by its owner alone. */
-export const ADMIN_TOKEN_FILE = 'admin-token';
 /** How long cut exchanges may take to be recorded. */
 const CUT_MS = 1500;
 const LOOK_EVERY_MS = 20;
@@ -44,23 +44,47 @@ const LOOK_EVERY_MS = 20;
 export async function startGateway(config: Config, options: GatewayOptions = {}): Promise<Gateway> {
   const clock = options.clock ?? systemClock;
   const log = options.log ?? openLog(config.logging.level);
+  const startedMs = clock.elapsedMs();
   const opened: (() => Promise<void> | void)[] = [];
   const closeAll = async () => {
     for (const close of opened.splice(0).reverse()) await close();
   };
   try {
-    const store = await openStore({ dataDir: config.dataDir, durability: config.durability });
+    const store = await openStore({
+      dataDir: config.dataDir,
+      durability: config.durability,
+      databaseUrl: config.databaseUrl?.reveal() ?? null,
+      clock,
+    });
     opened.push(() => store.close());
     const keys = await openKeys(store.keys, store.teams, clock);
-    const adminToken = config.adminToken ?? keptAdminToken(config.dataDir);
-    const firstToken = (await keys.count()) === 0 ? new Secret((await keys.create({ name: 'first' })).token) : null;
+    const adminToken = config.adminToken ?? keptAdminToken(config.dataDir, newAdminToken);
     const logging = await startLogging(store.spool, config.logging, clock, log);
     opened.push(() => logging.close());
     const upstream = openUpstream(config.upstream, clock);
     opened.push(() => upstream.close());
-    const proxy = openProxy({ keys, upstream, records: store.spool, clock, log }, config);
+    const { refusedWrites } = store.spool;
+    const metrics = openMetrics({ activeExchanges: () => proxy.active(), refusedWrites });
+    const records: Records = {
+      ...store.spool,
+      writeRecord(record, written) {
+        metrics.observe(record);
+        store.spool.writeRecord(record, written);
+      },
+    };
+    const proxy = openProxy({ keys, upstream, records, clock, log }, config);
     opened.push(() => proxy.close());
-    const admin = openAdmin({ keys, spool: store.spool, tokenHash: hashToken(adminToken.reveal()) });
+    const adminHash = hashToken(adminToken.reveal());
+    const isAdminToken = (token: string) => equalHashes(hashToken(token), adminHash);
+    const health = () => ({
+      version: VERSION,
+      uptime_seconds: Math.round((clock.elapsedMs() - startedMs) / 1000),
+      active_exchanges: proxy.active(),
+      upstream_origin: new URL(config.upstream.baseUrl).origin,
+      sandbox: options.isSandbox === true,
+      refused_writes: refusedWrites(),
+    });
+    const admin = openAdmin({ keys, spool: store.spool, metrics, health, isAdminToken, clock, log });
 
     let isReady = true;
     const serveApi = (request: DownstreamRequest, reply: DownstreamReply, expectsContinue: boolean) => {
@@ -70,10 +94,24 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     };
     const { http } = config;
     const shared = { headerMs: http.headerSeconds * 1000, keepAliveMs: http.keepAliveSeconds * 1000 };
-    const adminListener = await openListener({ ...shared, listen: config.adminListen, connectionsMax: 0, onRequest: admin.serve });
+    const adminListener = await openListener({
+      ...shared,
+      listen: config.adminListen,
+      connectionsMax: 0,
+      onRequest: admin.serve,
+    });
     opened.push(() => closeListener(adminListener));
-    const apiListener = await openListener({ ...shared, listen: config.listen, connectionsMax: http.connectionsMax, onRequest: serveApi });
+    const apiListener = await openListener({
+      ...shared,
+      listen: config.listen,
+      connectionsMax: http.connectionsMax,
+      onRequest: serveApi,
+    });
     opened.push(() => closeListener(apiListener));
+    // Last, so that a start that fails takes no key along that nobody was shown.
+    const firstToken = (await keys.count()) === 0 ? new Secret((await keys.create({ name: 'first' })).token) : null;
+    leaveWhereabouts(config.dataDir, { api: apiListener.url, admin: adminListener.url, pid: process.pid });
+    opened.push(() => removeWhereabouts(config.dataDir));
 
     let stopping: Promise<void> | null = null;
     let isCut = false;
@@ -118,13 +156,8 @@ async function closeListener(listener: Awaited<ReturnType<typeof openListener>>)
 
 function answerHealth(request: DownstreamRequest, reply: DownstreamReply, isReady: boolean): boolean {
   if (request.url === '/health/live') sendJson(reply, 200, { status: 'live' });
-  else if (request.url === '/health/ready') sendJson(reply, isReady ? 200 : 503, { status: isReady ? 'ready' : 'stopping' });
+  else if (request.url === '/health/ready')
+    sendJson(reply, isReady ? 200 : 503, { status: isReady ? 'ready' : 'stopping' });
   else return false;
   return true;
-}
-
-function keptAdminToken(dataDir: string): Secret {
-  const file = join(dataDir, ADMIN_TOKEN_FILE);
-  if (!existsSync(file)) writeFileSync(file, `${newAdminToken()}\n`, { mode: 0o600 });
-  return new Secret(readFileSync(file, 'utf8').trim());
 }

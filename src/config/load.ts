@@ -1,10 +1,10 @@
 // From flags, environment and throughway.yaml to one Config. The only reader of process.env.
 import { existsSync, readFileSync } from 'node:fs';
-import { parse as parseYaml } from 'yaml';
-import { z } from 'zod';
 
-import { type ResolvedSettings, type Settings, settingsSchema } from './config.ts';
-import { nearestName } from './nearest.ts';
+import { parse as parseYaml } from 'yaml';
+
+import { DEFAULT_DATA_DIR, type ResolvedSettings, type Settings, settingsSchema } from './config.ts';
+import { describeIssues, hideSecrets } from './issues.ts';
 import { Secret, resolveSecret } from './secret.ts';
 
 export interface Credential {
@@ -15,10 +15,14 @@ export interface Credential {
   readonly project: string | null;
 }
 
-export interface Config extends Omit<ResolvedSettings, 'adminToken' | 'upstream'> {
+export interface Config extends Omit<ResolvedSettings, 'adminToken' | 'databaseUrl' | 'upstream'> {
   /** Null: one is made and kept in the data dir. */
   readonly adminToken: Secret | null;
-  readonly upstream: Omit<ResolvedSettings['upstream'], 'credentials'> & { readonly credentials: readonly Credential[] };
+  /** Null: what replicas share is kept in the data dir. */
+  readonly databaseUrl: Secret | null;
+  readonly upstream: Omit<ResolvedSettings['upstream'], 'credentials'> & {
+    readonly credentials: readonly Credential[];
+  };
 }
 
 /** Flags of `serve`, as the command line gives them. */
@@ -50,7 +54,8 @@ export function loadConfig(flags: Flags = {}, environment: Environment = process
 /** Settings that are already at hand (a host program, a test): validated, defaults filled in, secrets resolved. */
 export function resolveConfig(settings: Settings, environment: Environment = process.env): Config {
   const parsed = settingsSchema.safeParse(settings);
-  if (!parsed.success) throw new ConfigError(describeIssues(parsed.error, settings).join('\n'));
+  if (!parsed.success)
+    throw new ConfigError(describeIssues(parsed.error, settingsSchema, settings, 'setting').join('\n'));
   const resolved = parsed.data;
 
   const problems: string[] = [];
@@ -84,9 +89,10 @@ export function resolveConfig(settings: Settings, environment: Environment = pro
       `adminToken (THROUGHWAY_ADMIN_TOKEN) is shorter than ${ADMIN_TOKEN_CHARACTERS_MIN} characters; make one with: openssl rand -hex 32`,
     );
   }
+  const databaseUrl = resolved.databaseUrl === undefined ? null : secret('databaseUrl', resolved.databaseUrl);
   problems.push(...upstreamProblems(resolved.upstream.baseUrl, resolved.upstream.allowInsecure));
   if (problems.length > 0) throw new ConfigError(problems.join('\n'));
-  return { ...resolved, adminToken, upstream: { ...resolved.upstream, credentials } };
+  return { ...resolved, adminToken, databaseUrl, upstream: { ...resolved.upstream, credentials } };
 }
 
 function readSettingsFile(named: string | undefined): unknown {
@@ -101,8 +107,13 @@ function readSettingsFile(named: string | undefined): unknown {
   try {
     return parseYaml(text) ?? {};
   } catch (cause) {
-    throw new ConfigError(`${file} is not YAML: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    throw new ConfigError(`${file} is not YAML: ${firstLine(cause)}`);
   }
+}
+
+/** The lines after the first one quote the file, which may hold a secret where none belongs. */
+function firstLine(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).split('\n', 1)[0]!.replace(/:$/, '');
 }
 
 function withOverrides(settings: unknown, flags: Flags, environment: Environment): Settings {
@@ -111,20 +122,74 @@ function withOverrides(settings: unknown, flags: Flags, environment: Environment
   }
   // Checked right after by the schema; here only known keys are laid over.
   const merged = { ...settings } as Settings;
-  const over = <K extends 'listen' | 'adminListen' | 'dataDir' | 'adminToken'>(key: K, value: string | undefined) => {
+  const over = <K extends 'listen' | 'adminListen' | 'dataDir' | 'adminToken' | 'databaseUrl'>(
+    key: K,
+    value: string | undefined,
+  ) => {
     if (value) merged[key] = value;
   };
   over('listen', flags.listen ?? environment['THROUGHWAY_LISTEN']);
   over('adminListen', flags.adminListen ?? environment['THROUGHWAY_ADMIN_LISTEN']);
   over('dataDir', flags.dataDir ?? environment['THROUGHWAY_DATA_DIR']);
   over('adminToken', environment['THROUGHWAY_ADMIN_TOKEN'] ? 'env:THROUGHWAY_ADMIN_TOKEN' : undefined);
+  over('databaseUrl', environment['DATABASE_URL'] ? 'env:DATABASE_URL' : undefined);
   const baseUrl = flags.upstream ?? environment['OPENAI_BASE_URL'];
-  if (baseUrl) merged.upstream = { ...merged.upstream, baseUrl };
+  const isGroup = merged.upstream === undefined || (typeof merged.upstream === 'object' && merged.upstream !== null);
+  if (baseUrl && isGroup) merged.upstream = { ...merged.upstream, baseUrl };
   return merged;
 }
 
+/** Flags that say where the admin API of a running gateway is. */
+export interface AdminFlags {
+  readonly config?: string | undefined;
+  readonly dataDir?: string | undefined;
+  readonly adminUrl?: string | undefined;
+  readonly adminTokenFile?: string | undefined;
+}
+
+export interface AdminAccess {
+  /** Null: nobody named one; what the gateway left in the data dir tells. */
+  readonly url: string | null;
+  readonly token: Secret | null;
+  readonly dataDir: string;
+}
+
+/** How the other commands reach a running gateway. Settings that only `serve` needs may be missing or wrong here. */
+export function loadAdminAccess(flags: AdminFlags, environment: Environment = process.env): AdminAccess {
+  const settings = withOverrides(readSettingsFile(flags.config), { dataDir: flags.dataDir }, environment);
+  const dataDir = typeof settings.dataDir === 'string' ? settings.dataDir : DEFAULT_DATA_DIR;
+  const listen = environment['THROUGHWAY_ADMIN_LISTEN'];
+  const url =
+    flags.adminUrl ??
+    (listen && !listen.endsWith(':0') ? `http://${listen.replace(/^(0\.0\.0\.0|\[::\])(?=:)/, '127.0.0.1')}` : null);
+  if (url !== null && !URL.canParse(url)) {
+    throw new ConfigError(
+      `the admin URL is "${url}"; write one such as http://127.0.0.1:4001 (--admin-url, THROUGHWAY_ADMIN_LISTEN)`,
+    );
+  }
+  return { url, token: adminTokenFor(flags.adminTokenFile, settings.adminToken, environment), dataDir };
+}
+
+function adminTokenFor(file: string | undefined, reference: unknown, environment: Environment): Secret | null {
+  try {
+    if (file !== undefined) return resolveSecret(`file:${file}`, environment);
+    return typeof reference === 'string' ? resolveSecret(reference, environment) : null;
+  } catch (cause) {
+    // What the settings refer to may be there for the gateway alone; a file that was named must be readable.
+    if (file === undefined) return null;
+    throw new ConfigError(`--admin-token-file: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  }
+}
+
+/** Names of variables that would send other programs through a proxy: the gateway dials the upstream itself. */
+export function ignoredProxies(environment: Environment = process.env): string[] {
+  return ['HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'http_proxy', 'ALL_PROXY', 'all_proxy'].filter(
+    (name) => environment[name],
+  );
+}
+
 function upstreamProblems(baseUrl: string, allowInsecure: boolean): string[] {
-  const where = `upstream.baseUrl (OPENAI_BASE_URL) is "${baseUrl.replace(/\/\/[^@/]*@/, '//[secret]@')}"`;
+  const where = `upstream.baseUrl (OPENAI_BASE_URL) is "${hideSecrets(baseUrl.replace(/\/\/[^@/]*@/, '//[not shown]@'))}"`;
   let url: URL;
   try {
     url = new URL(baseUrl);
@@ -132,7 +197,8 @@ function upstreamProblems(baseUrl: string, allowInsecure: boolean): string[] {
     return [`${where}; write a whole URL, such as https://api.openai.com/v1`];
   }
   if (url.protocol !== 'https:' && url.protocol !== 'http:') return [`${where}; only https: and http: are served`];
-  if (url.username || url.password) return [`${where}; a name or password does not belong there, use upstream.credentials`];
+  if (url.username || url.password)
+    return [`${where}; a name or password does not belong there, use upstream.credentials`];
   if (url.search || url.hash) return [`${where}; it must end with its path, without ? or #`];
   if (!/\/v1\/?$/.test(url.pathname)) return [`${where}; it must end in /v1, as OpenAI's does`];
   if (url.protocol === 'http:' && !allowInsecure && !isLoopback(url.hostname)) {
@@ -143,47 +209,4 @@ function upstreamProblems(baseUrl: string, allowInsecure: boolean): string[] {
 
 function isLoopback(hostname: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname);
-}
-
-/** A line for each issue, in the words of the settings file. */
-function describeIssues(error: z.ZodError, settings: unknown): string[] {
-  return error.issues.flatMap((issue) => {
-    const path = issue.path.map(String).join('.').replaceAll(/\.(\d+)/g, '[$1]');
-    if (issue.code === 'unrecognized_keys') {
-      return issue.keys.map((key) => {
-        const known = knownKeysAt(issue.path);
-        const nearest = nearestName(key, known);
-        const full = path === '' ? key : `${path}.${key}`;
-        const advice = nearest === null ? `known here: ${known.join(', ')}` : `did you mean ${nearest}?`;
-        return `${full} is not a setting; ${advice}`;
-      });
-    }
-    return [`${path || 'settings'} is ${shown(valueAt(settings, issue.path), path)}; ${issue.message}`];
-  });
-}
-
-/** A value in an error message; whatever stands where a secret belongs stays hidden, for it may be one. */
-function shown(value: unknown, path: string): string {
-  if (/apiKey$|adminToken$/.test(path)) return '[not shown]';
-  if (value === undefined) return 'missing';
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
-}
-
-function valueAt(settings: unknown, path: readonly PropertyKey[]): unknown {
-  let value: unknown = settings;
-  for (const step of path) {
-    if (typeof value !== 'object' || value === null) return undefined;
-    value = (value as Record<PropertyKey, unknown>)[step];
-  }
-  return value;
-}
-
-function knownKeysAt(path: readonly PropertyKey[]): string[] {
-  let schema: unknown = z.toJSONSchema(settingsSchema, { io: 'input' });
-  for (const step of path) {
-    const node = schema as { properties?: Record<string, unknown>; items?: unknown };
-    schema = typeof step === 'number' ? node.items : node.properties?.[String(step)];
-  }
-  return Object.keys((schema as { properties?: Record<string, unknown> } | undefined)?.properties ?? {});
 }

@@ -1,0 +1,55 @@
+// Reads what a request brings, checks it against the contract, and says what is wrong with it.
+import type { z } from 'zod';
+
+import { describeIssues } from '../config/issues.ts';
+import { Refusal } from '../domain/refusal.ts';
+
+/** @throws Refusal that names the field, its value and what is allowed */
+export function readQuery(url: string, schema: z.ZodType): unknown {
+  const parameters = [...new URL(url).searchParams];
+  const names = parameters.map(([name]) => name);
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice !== undefined) throw new Refusal('bad_request', `${twice} is given twice; give it once.`, { param: twice });
+  return check(schema, Object.fromEntries(parameters), 'query parameter');
+}
+
+const BODY_BYTES_MAX = 1024 * 1024;
+
+/** @throws Refusal */
+export async function readBody(stream: ReadableStream<Uint8Array> | null, schema: z.ZodType): Promise<unknown> {
+  const bytes = await readWhole(stream);
+  let body: unknown;
+  try {
+    body = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch (cause) {
+    const why = bytes.length === 0 ? 'it is empty' : cause instanceof SyntaxError ? cause.message : 'it is not UTF-8';
+    throw new Refusal('bad_request', `The body is not JSON: ${why}. Write an object, such as {"name":"web"}.`, {
+      cause,
+    });
+  }
+  return check(schema, body, 'field');
+}
+
+async function readWhole(stream: ReadableStream<Uint8Array> | null): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of stream ?? []) {
+    length += chunk.length;
+    if (length > BODY_BYTES_MAX)
+      throw new Refusal('body_too_large', `The body is larger than ${BODY_BYTES_MAX} bytes.`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+function check(schema: z.ZodType, written: unknown, noun: string): unknown {
+  const parsed = schema.safeParse(written);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  const param = issue?.code === 'unrecognized_keys' ? issue.keys[0] : issue?.path[0];
+  throw new Refusal(
+    'bad_request',
+    describeIssues(parsed.error, schema, written, noun).join('\n'),
+    param === undefined ? {} : { param: String(param) },
+  );
+}

@@ -1,0 +1,114 @@
+// How the gateway fares, in numbers, for Prometheus. An exchange costs a few map look-ups; text is made when somebody asks.
+import { Counter, Gauge, Registry, collectDefaultMetrics } from 'prom-client';
+
+import type { ExchangeRecord } from '../domain/exchange-record.ts';
+
+export interface Metrics {
+  /** Counts an arrival by its record, whether it was let through or refused. */
+  observe(record: ExchangeRecord): void;
+  /** What Prometheus reads. */
+  text(): Promise<string>;
+}
+
+export const METRICS_CONTENT_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
+
+/** Read when somebody asks. */
+export interface Gauges {
+  readonly activeExchanges: () => number;
+  readonly refusedWrites: () => number;
+}
+
+/** Exchanges that share all labels. */
+interface Series {
+  readonly labels: { readonly endpoint: string; readonly status: string; readonly ending: string };
+  count: number;
+}
+
+export function openMetrics({ activeExchanges, refusedWrites }: Gauges): Metrics {
+  // By endpoint, status and ending: nested, because joining them to one name would cost more than all the rest.
+  const exchanges = new Map<string, Map<number, Map<string, Series>>>();
+  const refusals = new Map<string, number>();
+  const registry = new Registry();
+  const registers = [registry];
+
+  new Counter({
+    name: 'throughway_exchanges_total',
+    help: 'Exchanges that were let through, by endpoint (the row of OpenAI’s API, "unknown" for a path that no row knows), HTTP status and ending.',
+    labelNames: ['endpoint', 'status', 'ending'],
+    registers,
+    collect() {
+      this.reset();
+      for (const byStatus of exchanges.values()) {
+        for (const byEnding of byStatus.values()) {
+          for (const { labels, count } of byEnding.values()) this.inc(labels, count);
+        }
+      }
+    },
+  });
+  new Counter({
+    name: 'throughway_refusals_total',
+    help: 'Arrivals that the gateway refused, by the code that the client was told.',
+    labelNames: ['code'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [code, count] of refusals) this.inc({ code }, count);
+    },
+  });
+  new Gauge({
+    name: 'throughway_active_exchanges',
+    help: 'Exchanges that were let through and have not ended.',
+    registers,
+    collect() {
+      this.set(activeExchanges());
+    },
+  });
+  new Counter({
+    name: 'throughway_spool_refused_writes_total',
+    help: 'Intents and records that the disk of the data dir did not take.',
+    registers,
+    collect() {
+      this.reset();
+      this.inc(refusedWrites());
+    },
+  });
+
+  return {
+    observe({ endpoint, status, ending, refusal }) {
+      if (refusal !== null) refusals.set(refusal, (refusals.get(refusal) ?? 0) + 1);
+      else seriesOf(exchanges, endpoint ?? 'unknown', status ?? 0, ending ?? 'unknown').count++;
+    },
+    text: async () => `${await registry.metrics()}${await processRegistry().metrics()}`,
+  };
+}
+
+function seriesOf(
+  exchanges: Map<string, Map<number, Map<string, Series>>>,
+  endpoint: string,
+  status: number,
+  ending: string,
+): Series {
+  const byStatus = exchanges.get(endpoint) ?? added(exchanges, endpoint, new Map<number, Map<string, Series>>());
+  const byEnding = byStatus.get(status) ?? added(byStatus, status, new Map<string, Series>());
+  return byEnding.get(ending) ?? added(byEnding, ending, newSeries(endpoint, status, ending));
+}
+
+function newSeries(endpoint: string, status: number, ending: string): Series {
+  return { labels: { endpoint, status: status === 0 ? 'none' : String(status), ending }, count: 0 };
+}
+
+function added<K, V>(map: Map<K, V>, key: K, value: V): V {
+  map.set(key, value);
+  return value;
+}
+
+let ofProcess: Registry | null = null;
+
+/** Process, event loop and collector: one for all gateways of a process, and measured from the first time somebody asks. */
+function processRegistry(): Registry {
+  if (ofProcess === null) {
+    ofProcess = new Registry();
+    collectDefaultMetrics({ register: ofProcess });
+  }
+  return ofProcess;
+}
