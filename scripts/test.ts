@@ -5,8 +5,9 @@ import { relative } from 'node:path';
 import { run } from 'node:test';
 import { inspect } from 'node:util';
 
-/** A file that hangs fails by name. The slowest file relays gigabytes and stays far below. */
-const FILE_TIMEOUT_MS = 8 * 60_000;
+/** A file that hangs fails by name: while a test runs, later than the slowest, which relays gigabytes; else much sooner. */
+const TEST_TIMEOUT_MS = 5 * 60_000;
+const QUIET_TIMEOUT_MS = 60_000;
 const FILES_AT_ONCE = 2;
 
 const words = process.argv.slice(2);
@@ -69,20 +70,30 @@ async function work(): Promise<void> {
 
 async function runFile(file: string): Promise<Tally> {
   const startedAt = performance.now();
-  const signal = AbortSignal.timeout(FILE_TIMEOUT_MS);
-  const stream = run({ files: [file], signal });
+  const limit = new AbortController();
+  const stream = run({ files: [file], signal: limit.signal });
   const tally: Tally = { passed: 0, failed: 0, skipped: 0 };
   const details: string[] = [];
   const said: string[] = [];
   const running = new Map<number, string>();
+  let timer = setTimeout(() => limit.abort(), QUIET_TIMEOUT_MS);
+  const restartTimer = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => limit.abort(), running.size > 0 ? TEST_TIMEOUT_MS : QUIET_TIMEOUT_MS);
+  };
+  /** Names of the test that is told of and of those around it. */
+  const path: string[] = [];
   const isFileItself = (name: string) => relative('', name).replaceAll('\\', '/') === file;
 
   stream.on('test:dequeue', ({ testId, name, type }) => {
     if (type === 'test' && !isFileItself(name)) running.set(testId, name);
+    restartTimer();
   });
   stream.on('test:complete', ({ testId, name }) => {
     if (!isFileItself(name)) running.delete(testId);
+    restartTimer();
   });
+  stream.on('test:start', ({ nesting, name }) => path.splice(nesting, Infinity, name));
   stream.on('test:stdout', ({ message }) => said.push(message));
   stream.on('test:stderr', ({ message }) => said.push(message));
   stream.on('test:diagnostic', ({ message, file: where }) => {
@@ -100,17 +111,25 @@ async function runFile(file: string): Promise<Tally> {
     else if (isVerbose)
       details.push(`    ${'  '.repeat(nesting)}${name}${type === 'suite' ? '' : ` (${duration_ms.toFixed(0)} ms)`}`);
   });
-  stream.on('test:fail', ({ name, line, todo, details: { error } }) => {
-    const isParentOfFailed = 'failureType' in error && error.failureType === 'subtestsFailed';
-    if (isParentOfFailed || (todo !== undefined && todo !== false)) return;
+  stream.on('test:fail', ({ name, file: where = file, line, nesting, todo, details: { error } }) => {
+    // Told of by another: the child that failed, or the parent that took its children along.
+    const isEcho =
+      'failureType' in error && ['subtestsFailed', 'cancelledByParent'].includes(String(error.failureType));
+    if (isEcho || (todo !== undefined && todo !== false)) return;
     if (!isFileItself(name)) {
-      details.push(fail(`${file}:${line} ${name}`, reasonOf(error.cause ?? error)));
+      details.push(
+        fail(
+          `${relative('', where)}:${line} ${[...path.slice(0, nesting), name].join(' > ')}`,
+          reasonOf(error.cause ?? error),
+        ),
+      );
       return;
     }
-    const open = [...running.values()].join('; ') || 'no test, so something was left open: a server, a socket, a timer';
-    const why = signal.aborted
-      ? `did not end within ${FILE_TIMEOUT_MS / 1000} s; still running: ${open}`
-      : 'ended with an error outside its tests; what it said stands below';
+    const hung =
+      running.size > 0
+        ? `did not end: ${[...running.values()].join('; ')}`
+        : 'did not end after its tests: something was left open, such as a server, a socket or a timer';
+    const why = limit.signal.aborted ? hung : 'ended with an error outside its tests; what it said stands below';
     details.push(fail(file, why));
   });
   stream.on('test:summary', ({ counts, success, file: where }) => {
@@ -122,6 +141,7 @@ async function runFile(file: string): Promise<Tally> {
   });
 
   await new Promise((resolve, reject) => stream.on('end', resolve).on('error', reject).resume());
+  clearTimeout(timer);
 
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
   const skipped = tally.skipped > 0 ? `, ${tally.skipped} skipped` : '';
