@@ -4,6 +4,21 @@ export const EXCHANGE_ID_HEADER = 'x-throughway-exchange-id';
 export const REFUSAL_HEADER = 'x-throughway-refusal';
 export const OVERHEAD_HEADER = 'x-throughway-overhead-ms';
 
+/** What OpenAI told of each request to the Assistants API, and SDKs still read. */
+export const REQUEST_ID_HEADER = 'x-request-id';
+export const VERSION_HEADER = 'openai-version';
+export const PROCESSING_HEADER = 'openai-processing-ms';
+/** When a client that polls a run should ask again, milliseconds. */
+export const POLL_AFTER_HEADER = 'openai-poll-after-ms';
+export const BETA_HEADER = 'openai-beta';
+export const IDEMPOTENCY_KEY_HEADER = 'idempotency-key';
+/** How often an SDK has tried this request before. */
+export const RETRY_COUNT_HEADER = 'x-stainless-retry-count';
+/** `true` where an SDK polls for its user. */
+export const POLL_HELPER_HEADER = 'x-stainless-poll-helper';
+/** The model that a run calls, where an alias stands behind the name that the user gave. */
+export const UPSTREAM_MODEL_HEADER = 'x-throughway-upstream-model';
+
 /** RFC 9110 7.6.1, and the ones that proxies have met in the wild. */
 const HOP_BY_HOP = [
   'connection',

@@ -1,8 +1,9 @@
 // The door of the relay: the way of one exchange, from its arrival to its record.
 import type { Config } from '../config/load.ts';
 import type { Clock } from '../domain/clock.ts';
-import type { Admission, Arrival, Observation } from '../domain/exchange.ts';
+import type { Emulation } from '../domain/emulation.ts';
 import type { ExchangeRecord, Intent } from '../domain/exchange-record.ts';
+import type { Admission, Arrival, Settlement } from '../domain/exchange.ts';
 import { newId } from '../domain/id.ts';
 import type { Caller } from '../domain/key.ts';
 import { Refusal } from '../domain/refusal.ts';
@@ -22,9 +23,11 @@ import type { Upstream } from '../upstream/upstream.ts';
 import { admit } from './admit.ts';
 import { authenticate } from './authenticate.ts';
 import { type CarryParts, carry } from './carry.ts';
+import { EMULATED_BODY_BYTES_MAX, emulate } from './emulate.ts';
 import { FirstPartWait } from './first-part.ts';
 import { recordOf, refusalRecord, settle } from './settle.ts';
 import { type Watch, openWatch } from './watch.ts';
+import { WholeBodyWait } from './whole-body.ts';
 
 /** Where intents and records go. */
 export interface Records {
@@ -36,11 +39,16 @@ export interface ProxyParts {
   readonly keys: Keys;
   readonly upstream: Upstream;
   readonly records: Records;
+  /** Answers what this gateway serves itself; null where everything goes upstream. */
+  readonly emulation?: Emulation | null;
   readonly clock: Clock;
   readonly log: Log;
 }
 
-export type ProxySettings = Pick<Config, 'upstream' | 'http' | 'onDisconnect' | 'drain' | 'upstreamIdentity' | 'cors' | 'webSocket'>;
+export type ProxySettings = Pick<
+  Config,
+  'upstream' | 'http' | 'onDisconnect' | 'drain' | 'upstreamIdentity' | 'cors' | 'webSocket'
+>;
 
 export interface Proxy {
   /** Serves a request below a mount; false for any other path, which is then somebody else's. */
@@ -61,7 +69,12 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
   let active = 0;
   let isStopping = false;
 
-  const times = [settings.upstream.headersSeconds, settings.upstream.idleSeconds, settings.upstream.totalSeconds, settings.drain.seconds];
+  const times = [
+    settings.upstream.headersSeconds,
+    settings.upstream.idleSeconds,
+    settings.upstream.totalSeconds,
+    settings.drain.seconds,
+  ];
   const shortestMs = Math.min(...times.filter((time) => time > 0).map((time) => time * 1000), 60_000);
   const watch: Watch = openWatch(shortestMs, clock.elapsedMs);
   const carryParts: CarryParts = { upstream: parts.upstream, clock, watch, options: carryOptions(settings), drains: 0 };
@@ -78,7 +91,12 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
     const origin = cors.isConfigured ? headerValue(arrival.rawHeaders, 'origin') : null;
     if (origin !== null && answerPreflight(cors, origin, arrival, reply)) return true;
 
-    const exchange: Begun = { arrival, request, reply, ownHeaders: [EXCHANGE_ID_HEADER, arrival.id, ...cors.headersFor(origin)] };
+    const exchange: Begun = {
+      arrival,
+      request,
+      reply,
+      ownHeaders: [EXCHANGE_ID_HEADER, arrival.id, ...cors.headersFor(origin)],
+    };
     try {
       const caller = authenticate(keys, arrival.target, arrival.rawHeaders);
       if (caller instanceof Promise) {
@@ -123,29 +141,70 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
 
   function begin(exchange: Begun, caller: Caller, first: BodyPart): void {
     const { arrival } = exchange;
+    const emulation = parts.emulation?.claims(arrival.method, arrival.path, arrival.endpoint) ? parts.emulation : null;
+    if (emulation !== null && !first.isWhole) {
+      readRest(exchange, caller, first, (whole) => begin(exchange, caller, whole));
+      return;
+    }
     const scan = scanBody(arrival, first);
     const admission: Admission = { arrival, caller, model: modelOf(arrival, scan), admittedMs: clock.elapsedMs() };
     records.writeIntent(intentOf(admission), (error) => {
       if (error) refuseUnrecorded(exchange, caller, error);
+      else if (emulation !== null) answerHere(emulation, exchange, admission, first.bytes);
       else go(exchange, admission, first, scan);
     });
+  }
+
+  /** What this gateway answers itself it must read whole. */
+  function readRest(exchange: Begun, caller: Caller, first: BodyPart, read: (whole: BodyPart) => void): void {
+    const wait = new WholeBodyWait(watch, carryParts.options.idleMs, clock, (body) => {
+      running.delete(wait);
+      if (body === 'stalled' || body === 'cut') refuseUnsent(exchange, caller, body);
+      else if (body === 'too_large') refuseLargeEmulated(exchange, caller);
+      // The client left: nothing will be done, and the record says so.
+      else read({ bytes: body ?? NO_BODY.bytes, isWhole: true });
+    });
+    running.add(wait);
+    wait.start(exchange.request, first.bytes, EMULATED_BODY_BYTES_MAX);
+  }
+
+  /** It costs nothing: the model calls of a run are exchanges of their own. */
+  function answerHere(emulation: Emulation, exchange: Begun, admission: Admission, body: Buffer): void {
+    const { reply, ownHeaders } = exchange;
+    const emulated = emulate(
+      { emulation, clock, log },
+      admission,
+      { reply, body, ownHeaders },
+      (observation, release) => {
+        running.delete(emulated);
+        finish({ admission, observation, cost: 'free' }, release);
+      },
+    );
+    running.add(emulated);
+    emulated.start();
   }
 
   /** After admission, endings are returned: this is the way of every exchange that goes upstream. */
   function go(exchange: Begun, admission: Admission, first: BodyPart, scan: RequestScan | null): void {
     const { request, reply, ownHeaders } = exchange;
-    const carried = carry(carryParts, admission, { request, reply, first, scan, ownHeaders }, (observation, release) => {
-      running.delete(carried);
-      const settled = admission.model === null && scan?.model ? { ...admission, model: scan.model } : admission;
-      finish(settled, observation, release);
-    });
+    const carried = carry(
+      carryParts,
+      admission,
+      { request, reply, first, scan, ownHeaders },
+      (observation, release) => {
+        running.delete(carried);
+        const settled = admission.model === null && scan?.model ? { ...admission, model: scan.model } : admission;
+        finish(settle(settled, observation), release);
+      },
+    );
     running.add(carried);
     carried.start();
   }
 
-  function finish(admission: Admission, observation: Observation, release: () => void): void {
-    records.writeRecord(recordOf(settle(admission, observation)), (error) => {
-      if (error) log.error('record not written', { exchange: admission.arrival.id, why: error.message });
+  function finish(settlement: Settlement, release: () => void): void {
+    records.writeRecord(recordOf(settlement), (error) => {
+      const exchange = settlement.admission.arrival.id;
+      if (error) log.error('record not written', { exchange, why: error.message });
       active--;
       release();
     });
@@ -164,28 +223,48 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
     const refusal =
       why === 'cut'
         ? new Refusal('overloaded', 'The gateway is stopping and the time to finish is over.', { retryAfterMs: 1000 })
-        : new Refusal('request_timeout', `The request body stopped arriving for the ${idleSeconds} s of upstream.idleSeconds.`);
+        : new Refusal(
+            'request_timeout',
+            `The request body stopped arriving for the ${idleSeconds} s of upstream.idleSeconds.`,
+          );
     refuse(exchange, caller, refusal);
+  }
+
+  function refuseLargeEmulated(exchange: Begun, caller: Caller): void {
+    active--;
+    const message = `The request body is larger than ${EMULATED_BODY_BYTES_MAX} bytes, the most that this endpoint takes.`;
+    refuse(exchange, caller, new Refusal('body_too_large', message));
   }
 
   function refuseUnrecorded({ reply, ownHeaders, arrival }: Begun, caller: Caller, error: Error): void {
     active--;
     log.error('intent not written, exchange refused', { exchange: arrival.id, why: error.message });
-    const refusal = new Refusal('overloaded', 'The gateway cannot write its records now, and sends nothing upstream unrecorded.', {
-      retryAfterMs: 1000,
-      cause: error,
-    });
+    const refusal = new Refusal(
+      'overloaded',
+      'The gateway cannot write its records now, and sends nothing upstream unrecorded.',
+      {
+        retryAfterMs: 1000,
+        cause: error,
+      },
+    );
     records.writeRecord(refusalRecord(arrival, caller, refusal, clock.elapsedMs()), () => {});
     sendRefusal(reply, refusal, null, ownHeaders);
   }
 
   function refuseOverload(): void {
-    if (isStopping) throw new Refusal('overloaded', 'The gateway is stopping; try again, another one may answer.', { retryAfterMs: 1000 });
+    if (isStopping)
+      throw new Refusal('overloaded', 'The gateway is stopping; try again, another one may answer.', {
+        retryAfterMs: 1000,
+      });
     const { exchangesMax } = settings.http;
     if (active < exchangesMax) return;
-    throw new Refusal('overloaded', `The gateway carries ${exchangesMax} exchanges already, the operator's http.exchangesMax.`, {
-      retryAfterMs: 1000,
-    });
+    throw new Refusal(
+      'overloaded',
+      `The gateway carries ${exchangesMax} exchanges already, the operator's http.exchangesMax.`,
+      {
+        retryAfterMs: 1000,
+      },
+    );
   }
 
   return {
@@ -246,20 +325,30 @@ export function intentOf({ arrival, caller, model }: Admission): Intent {
 /** A bug is ours: it ends this exchange, is told to the operator, and tells the client nothing. */
 export function asRefusal(error: unknown, log: Log): Refusal {
   if (error instanceof Refusal) return error;
-  log.error('exchange failed before admission', { why: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+  log.error('exchange failed before admission', {
+    why: error instanceof Error ? (error.stack ?? error.message) : String(error),
+  });
   return new Refusal('internal_error', 'The gateway failed. Its log says why.');
 }
 
 function answerPreflight(cors: Cors, origin: string, arrival: Arrival, reply: DownstreamReply): boolean {
-  const isPreflight = arrival.method === 'OPTIONS' && headerValue(arrival.rawHeaders, 'access-control-request-method') !== null;
+  const isPreflight =
+    arrival.method === 'OPTIONS' && headerValue(arrival.rawHeaders, 'access-control-request-method') !== null;
   if (!isPreflight || !cors.allows(origin)) return false;
-  sendNothing(reply, 204, cors.preflightHeaders(origin, headerValue(arrival.rawHeaders, 'access-control-request-headers')));
+  sendNothing(
+    reply,
+    204,
+    cors.preflightHeaders(origin, headerValue(arrival.rawHeaders, 'access-control-request-headers')),
+  );
   return true;
 }
 
 function refuseLargeBody(length: number | 'chunked' | null, bodyBytesMax: number): void {
   if (bodyBytesMax === 0 || typeof length !== 'number' || length <= bodyBytesMax) return;
-  throw new Refusal('body_too_large', `The request body has ${length} bytes; the operator's http.bodyBytesMax is ${bodyBytesMax}.`);
+  throw new Refusal(
+    'body_too_large',
+    `The request body has ${length} bytes; the operator's http.bodyBytesMax is ${bodyBytesMax}.`,
+  );
 }
 
 function scanBody(arrival: Arrival, first: BodyPart): RequestScan | null {
