@@ -98,7 +98,6 @@ function countRealtime({ WebSocketConnection }: Aimock): void {
   counted.add(WebSocketConnection);
 
   const counters = new WeakMap<object, (event: string) => string>();
-  // oxlint-disable-next-line typescript/unbound-method -- it is called with the socket it was taken from
   const send = WebSocketConnection.prototype.send;
   WebSocketConnection.prototype.send = function (event) {
     const count = counters.get(this) ?? realtimeUsage();
