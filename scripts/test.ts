@@ -85,8 +85,13 @@ async function runFile(file: string): Promise<Tally> {
   const path: string[] = [];
   const isFileItself = (name: string) => relative('', name).replaceAll('\\', '/') === file;
 
-  stream.on('test:dequeue', ({ testId, name, type }) => {
-    if (type === 'test' && !isFileItself(name)) running.set(testId, name);
+  // Only the first event tells truly which is a suite: for all but its first child, the second repeats the parent's type.
+  const suites = new Set<number>();
+  stream.on('test:enqueue', ({ testId, type }) => {
+    if (type === 'suite') suites.add(testId);
+  });
+  stream.on('test:dequeue', ({ testId, name }) => {
+    if (!suites.has(testId) && !isFileItself(name)) running.set(testId, name);
     restartTimer();
   });
   stream.on('test:complete', ({ testId, name }) => {
