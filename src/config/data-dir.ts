@@ -5,7 +5,7 @@ import { join } from 'node:path';
 
 import { Secret } from './secret.ts';
 
-const ADMIN_TOKEN_FILE = 'admin-token';
+export const ADMIN_TOKEN_FILE = 'admin-token';
 const WHEREABOUTS_FILE = 'gateway.json';
 const OWNER_ONLY = 0o600;
 
@@ -36,11 +36,22 @@ export function leaveWhereabouts(dataDir: string, whereabouts: Whereabouts): voi
   renameSync(`${file}.new`, file);
 }
 
-/** Null where no gateway runs; a gateway that was killed may have left its last words. */
+/** Null where no gateway runs. One that was killed left its last words: whoever has its port now must not get the admin token. */
 export function findWhereabouts(dataDir: string): Whereabouts | null {
   const text = readIfThere(join(dataDir, WHEREABOUTS_FILE));
+  if (text === null) return null;
   // Written by leaveWhereabouts alone.
-  return text === null ? null : (JSON.parse(text) as Whereabouts);
+  const whereabouts = JSON.parse(text) as Whereabouts;
+  return isAlive(whereabouts.pid) ? whereabouts : null;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    // EPERM: it lives, and is somebody else's.
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
 }
 
 export function removeWhereabouts(dataDir: string): void {
