@@ -1,4 +1,6 @@
 // Builds every part from the settings, and starts and stops them in order. The only file that knows all of them.
+import type { Duplex } from 'node:stream';
+
 import { openAdmin } from './admin/admin.ts';
 import { keptAdminToken, leaveWhereabouts, removeWhereabouts } from './config/data-dir.ts';
 import type { Config } from './config/load.ts';
@@ -7,6 +9,7 @@ import { type Clock, systemClock } from './domain/clock.ts';
 import { Refusal } from './domain/refusal.ts';
 import { sendJson, sendRefusal } from './http/reply.ts';
 import { type DownstreamReply, type DownstreamRequest, openListener } from './http/server.ts';
+import { Handshake } from './http/websocket.ts';
 import { equalHashes, hashToken, newAdminToken, openKeys } from './keys/keys.ts';
 import { startLogging } from './logging/logging.ts';
 import { type Records, openProxy } from './proxy/proxy.ts';
@@ -68,7 +71,8 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     const records: Records = {
       ...store.spool,
       writeRecord(record, written) {
-        metrics.observe(record);
+        // A turn is a part of an exchange that is counted as a whole.
+        if (record.kind === 'exchange') metrics.observe(record);
         store.spool.writeRecord(record, written);
       },
     };
@@ -89,8 +93,11 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     let isReady = true;
     const serveApi = (request: DownstreamRequest, reply: DownstreamReply, expectsContinue: boolean) => {
       if (answerHealth(request, reply, isReady) || proxy.serve(request, reply, expectsContinue)) return;
-      const message = `There is nothing at ${request.method} ${request.url?.slice(0, 200)}. The API is served below /openai, such as /openai/v1/models.`;
-      sendRefusal(reply, new Refusal('not_found', message, { param: 'path' }), null);
+      sendRefusal(reply, notFound(request), null);
+    };
+    const upgradeApi = (request: DownstreamRequest, socket: Duplex, head: Buffer) => {
+      const handshake = new Handshake(request, socket, head);
+      if (!proxy.upgrade(handshake)) handshake.refuse(notFound(request));
     };
     const { http } = config;
     const shared = { headerMs: http.headerSeconds * 1000, keepAliveMs: http.keepAliveSeconds * 1000 };
@@ -106,6 +113,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
       listen: config.listen,
       connectionsMax: http.connectionsMax,
       onRequest: serveApi,
+      onUpgrade: upgradeApi,
     });
     opened.push(() => closeListener(apiListener));
     // Last, so that a start that fails takes no key along that nobody was shown.
@@ -140,6 +148,11 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     await closeAll();
     throw error;
   }
+}
+
+function notFound({ method, url }: DownstreamRequest): Refusal {
+  const message = `There is nothing at ${method} ${url?.slice(0, 200)}. The API is served below /openai, such as /openai/v1/models.`;
+  return new Refusal('not_found', message, { param: 'path' });
 }
 
 function pause(): Promise<void> {

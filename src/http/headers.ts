@@ -79,7 +79,9 @@ function staysHere(lower: string): boolean {
   if (!lower.includes('_')) return false;
   // Some servers read `content_length` as `content-length`: a look-alike of a header that counts does not pass.
   const dashed = lower.replaceAll('_', '-');
-  return DROPPED_FROM_REQUESTS.has(dashed) || hasPrefix(dashed) || dashed === 'content-length' || dashed === 'content-type';
+  return (
+    DROPPED_FROM_REQUESTS.has(dashed) || hasPrefix(dashed) || dashed === 'content-length' || dashed === 'content-type'
+  );
 }
 
 function hasPrefix(lower: string): boolean {
@@ -101,6 +103,16 @@ function namedByConnection(raw: readonly string[]): ReadonlySet<string> | null {
     }
   }
   return named;
+}
+
+/** The `Sec-WebSocket-*` headers are of one hop, and made anew for the next; a handshake has no body in either direction. */
+export function withoutHandshake(headers: readonly string[]): string[] {
+  const kept: string[] = [];
+  for (let i = 0; i < headers.length; i += 2) {
+    const lower = headers[i]!.toLowerCase();
+    if (!lower.startsWith('sec-websocket-') && lower !== 'content-length') kept.push(headers[i]!, headers[i + 1]!);
+  }
+  return kept;
 }
 
 export interface ReplyHead {

@@ -58,7 +58,14 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
   });
   server.on('request', (request, reply) => options.onRequest(request, reply, false));
   server.on('checkContinue', (request, reply) => options.onRequest(request, reply, true));
-  if (options.onUpgrade) server.on('upgrade', options.onUpgrade);
+  const { onUpgrade } = options;
+  if (onUpgrade) {
+    server.on('upgrade', (request, socket: Duplex, head: Buffer) => {
+      // It was pipelined behind a request whose reply is still under way: an answer now would run into that one.
+      if (replyInFlight(socket) !== undefined) socket.destroy();
+      else onUpgrade(request, socket, head);
+    });
+  }
   server.on('clientError', answerMalformed);
   const url = await listen(server, options.listen);
   return {
@@ -74,9 +81,10 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
   };
 }
 
-function isWebSocketUpgrade(request: IncomingMessage): boolean {
-  const upgrade = request.headers.upgrade;
-  return upgrade !== undefined && upgrade.split(',').some((protocol) => protocol.trim().toLowerCase() === 'websocket');
+/** RFC 6455 4.1 and RFC 9110 7.8: only a GET, and never in HTTP/1.0. Any other request merely names the protocol. */
+function isWebSocketUpgrade({ method, httpVersionMinor, headers: { upgrade } }: IncomingMessage): boolean {
+  if (upgrade === undefined || method !== 'GET' || httpVersionMinor === 0) return false;
+  return upgrade.split(',').some((protocol) => protocol.trim().toLowerCase() === 'websocket');
 }
 
 function listen(server: Server, address: string): Promise<string> {
@@ -85,19 +93,24 @@ function listen(server: Server, address: string): Promise<string> {
   const port = Number(address.slice(split + 1));
   return new Promise((resolve, reject) => {
     server.once('error', (cause: NodeJS.ErrnoException) => {
-      const why = cause.code === 'EADDRINUSE' ? 'it is in use; stop the other program, or choose another port' : cause.message;
+      const why =
+        cause.code === 'EADDRINUSE' ? 'it is in use; stop the other program, or choose another port' : cause.message;
       reject(new Error(`cannot listen on ${address}: ${why}`, { cause }));
     });
     server.listen({ host, port }, () => {
       const bound = server.address() as AddressInfo;
-      const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '[::1]' : host.includes(':') ? `[${host}]` : host;
+      const reachable =
+        host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '[::1]' : host.includes(':') ? `[${host}]` : host;
       resolve(`http://${reachable}:${bound.port}`);
     });
   });
 }
 
 const MALFORMED: Readonly<Record<string, { readonly code: RefusalCode; readonly message: string }>> = {
-  HPE_HEADER_OVERFLOW: { code: 'headers_too_large', message: `The header block is larger than ${HEADER_BYTES_MAX} bytes.` },
+  HPE_HEADER_OVERFLOW: {
+    code: 'headers_too_large',
+    message: `The header block is larger than ${HEADER_BYTES_MAX} bytes.`,
+  },
   ERR_HTTP_REQUEST_TIMEOUT: { code: 'request_timeout', message: 'The header block did not arrive in time.' },
   HPE_INVALID_METHOD: { code: 'method_not_implemented', message: 'The method is not one of HTTP’s.' },
 };
@@ -118,9 +131,13 @@ function answerMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
 }
 
 function hasAnswered(socket: Duplex): boolean {
-  // The reply in flight on this connection; node:http keeps it under this name and reads it for the same purpose.
-  const { _httpMessage: reply } = socket as Duplex & { _httpMessage?: ServerResponse };
-  return reply?.headersSent === true;
+  return replyInFlight(socket)?.headersSent === true;
+}
+
+/** node:http keeps it under this name and reads it for the same purpose. */
+function replyInFlight(socket: Duplex): ServerResponse | undefined {
+  const { _httpMessage: reply } = socket as Duplex & { _httpMessage?: ServerResponse | null };
+  return reply ?? undefined;
 }
 
 /** The headers of our own no, without those that frame it. */
@@ -138,7 +155,12 @@ export function refusalHeaders(refusal: Refusal): string[] {
     'nosniff',
   ];
   if (refusal.retryAfterMs !== null) {
-    headers.push('retry-after-ms', String(refusal.retryAfterMs), 'retry-after', String(Math.ceil(refusal.retryAfterMs / 1000)));
+    headers.push(
+      'retry-after-ms',
+      String(refusal.retryAfterMs),
+      'retry-after',
+      String(Math.ceil(refusal.retryAfterMs / 1000)),
+    );
   }
   return headers;
 }
@@ -146,8 +168,15 @@ export function refusalHeaders(refusal: Refusal): string[] {
 /** A whole reply as bytes, for a connection that has no ServerResponse: after it the connection ends. */
 export function rawReply(status: number, headers: readonly string[], body: string | Buffer): Buffer {
   const bytes = typeof body === 'string' ? Buffer.from(body) : body;
-  let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n`;
+  return Buffer.concat([
+    rawHead(status, STATUS_CODES[status] ?? '', [...headers, 'content-length', String(bytes.length)]),
+    bytes,
+  ]);
+}
+
+/** The head alone; where it names no length, the body lasts until the connection ends. */
+export function rawHead(status: number, reason: string, headers: readonly string[]): Buffer {
+  let head = `HTTP/1.1 ${status} ${reason}\r\n`;
   for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`;
-  head += `content-length: ${bytes.length}\r\nconnection: close\r\n\r\n`;
-  return Buffer.concat([Buffer.from(head, 'latin1'), bytes]);
+  return Buffer.from(`${head}connection: close\r\n\r\n`, 'latin1');
 }

@@ -188,7 +188,9 @@ class Carriage implements ReplyListener, Watched, Carried {
     if (status === 401 || status === 403 || status === 429) this.#restCredential(status, head);
     if (status === 401 || status === 403) this.#verdict = judgeCredentialReply(status);
     this.#observer = observeReply(head.contentType, head.contentEncoding);
-    if (this.#verdict !== null || this.#isDraining) return true;
+    // Without a body the end comes with the head; with a length that contradicts it, a failure.
+    const isBodiless = status === 204 || status === 304 || request.method === 'HEAD';
+    if (this.#verdict !== null || this.#isDraining || isBodiless) return true;
     // A small body is likely here in the same read: head and body then go out in one piece. Any other head goes at once.
     if (head.contentLength === null) process.nextTick(this.#flush);
     else setImmediate(this.#flush);
@@ -515,11 +517,11 @@ function breakReply(reply: DownstreamReply, contentLength: number | null): void 
   else reply.destroy();
 }
 
-function leftError(): ExchangeError {
+export function leftError(): ExchangeError {
   return { origin: 'downstream', code: 'downstream_left', message: 'The client closed its connection before the reply was complete.' };
 }
 
-function refusalFor(ending: Ending, error: ExchangeError, origin: string): Refusal {
+export function refusalFor(ending: Ending, error: ExchangeError, origin: string): Refusal {
   if (ending === 'timed_out') {
     if (error.origin === 'downstream') return new Refusal('request_timeout', `${error.message} The request body stopped arriving.`);
     return new Refusal('upstream_timeout', `The upstream ${origin} did not answer in time (${error.code}). ${error.message}`);

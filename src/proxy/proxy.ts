@@ -15,17 +15,19 @@ import { EXCHANGE_ID_HEADER, headerValue } from '../http/headers.ts';
 import { sendNothing, sendRefusal } from '../http/reply.ts';
 import type { DownstreamReply, DownstreamRequest } from '../http/server.ts';
 import { pathOf, upstreamTarget } from '../http/target.ts';
+import type { Handshake } from '../http/websocket.ts';
 import type { Keys } from '../keys/keys.ts';
 import { findEndpoint } from '../openai/endpoints.ts';
 import { type RequestScan, scanRequest } from '../openai/request.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { admit } from './admit.ts';
-import { authenticate } from './authenticate.ts';
+import { KEY_SUBPROTOCOL, authenticate } from './authenticate.ts';
 import { type CarryParts, carry } from './carry.ts';
 import { EMULATED_BODY_BYTES_MAX, emulate } from './emulate.ts';
 import { FirstPartWait } from './first-part.ts';
-import { recordOf, refusalRecord, settle } from './settle.ts';
+import { recordOf, refusalRecord, settle, turnRecord } from './settle.ts';
+import { type TunnelParts, tunnel } from './tunnel.ts';
 import { type Watch, openWatch } from './watch.ts';
 import { WholeBodyWait } from './whole-body.ts';
 
@@ -53,6 +55,8 @@ export type ProxySettings = Pick<
 export interface Proxy {
   /** Serves a request below a mount; false for any other path, which is then somebody else's. */
   serve(request: DownstreamRequest, reply: DownstreamReply, expectsContinue: boolean): boolean;
+  /** The same for a request that asks for a WebSocket. */
+  upgrade(handshake: Handshake): boolean;
   /** Exchanges that were admitted and have not ended. */
   active(): number;
   /** From now on every arrival is refused; running exchanges go on. */
@@ -74,10 +78,13 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
     settings.upstream.idleSeconds,
     settings.upstream.totalSeconds,
     settings.drain.seconds,
+    settings.webSocket.idleSeconds,
+    settings.webSocket.pingSeconds,
   ];
   const shortestMs = Math.min(...times.filter((time) => time > 0).map((time) => time * 1000), 60_000);
   const watch: Watch = openWatch(shortestMs, clock.elapsedMs);
   const carryParts: CarryParts = { upstream: parts.upstream, clock, watch, options: carryOptions(settings), drains: 0 };
+  const tunnelParts: TunnelParts = { upstream: parts.upstream, clock, watch, options: tunnelOptions(settings) };
 
   function serve(request: DownstreamRequest, reply: DownstreamReply, expectsContinue: boolean): boolean {
     let arrival: Arrival | null;
@@ -109,6 +116,100 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
       refuse(exchange, null, error);
     }
     return true;
+  }
+
+  function upgrade(handshake: Handshake): boolean {
+    let arrival: Arrival | null;
+    try {
+      arrival = arrive(handshake.request, clock, true);
+    } catch (error) {
+      handshake.refuse(asRefusal(error, log));
+      return true;
+    }
+    if (arrival === null) return false;
+    const exchange: BegunSocket = { arrival, handshake, ownHeaders: [EXCHANGE_ID_HEADER, arrival.id] };
+    try {
+      const subprotocols = handshake.subprotocols();
+      refuseForeignOrigin(arrival, subprotocols);
+      const caller = authenticate(keys, arrival.target, arrival.rawHeaders, subprotocols);
+      if (caller instanceof Promise) {
+        caller.then(
+          (known) => admitAndDial(exchange, known, subprotocols),
+          (error: unknown) => refuseSocket(exchange, null, error),
+        );
+      } else admitAndDial(exchange, caller, subprotocols);
+    } catch (error) {
+      refuseSocket(exchange, null, error);
+    }
+    return true;
+  }
+
+  function admitAndDial(exchange: BegunSocket, caller: Caller, subprotocols: readonly string[]): void {
+    const { arrival, handshake, ownHeaders } = exchange;
+    try {
+      admit(arrival, caller);
+      refuseOverload();
+    } catch (error) {
+      refuseSocket(exchange, caller, error);
+      return;
+    }
+    active++;
+    const admission: Admission = { arrival, caller, model: modelOf(arrival, null), admittedMs: clock.elapsedMs() };
+    records.writeIntent(intentOf(admission), (error) => {
+      if (error) {
+        active--;
+        refuseSocket(exchange, caller, unrecorded(arrival, error));
+        return;
+      }
+      const carried = tunnel(
+        tunnelParts,
+        admission,
+        { handshake, subprotocols, ownHeaders },
+        {
+          turn(turn) {
+            const endedAt = clock.now();
+            const record = turnRecord(admission, turn, newId('exc', endedAt), endedAt, clock.elapsedMs());
+            records.writeRecord(record, (why) => logUnwritten(record, why));
+          },
+          observed(observation, release) {
+            const record = recordOf(settle(admission, observation));
+            records.writeRecord(record, (why) => {
+              logUnwritten(record, why);
+              release();
+            });
+          },
+          closed() {
+            running.delete(carried);
+            active--;
+          },
+        },
+      );
+      running.add(carried);
+      carried.start();
+    });
+  }
+
+  /** Browsers ask no leave for a WebSocket: where the operator names origins, the others are turned away here. */
+  function refuseForeignOrigin(arrival: Arrival, subprotocols: readonly string[]): void {
+    const origin = headerValue(arrival.rawHeaders, 'origin');
+    if (origin === null) return;
+    if (cors.isConfigured && !cors.allows(origin)) {
+      throw new Refusal('origin_not_allowed', "This browser origin is not one of the operator's cors.origins.", {
+        param: 'origin',
+      });
+    }
+    // It would hang up on a 101 that selects none of what it offered, and a key is never sent back.
+    if (subprotocols.length > 0 && subprotocols.every((each) => each.startsWith(KEY_SUBPROTOCOL))) {
+      const message =
+        'A browser needs a subprotocol that can be selected: offer another one beside the key, such as realtime.';
+      throw new Refusal('bad_request', message, { param: 'sec-websocket-protocol' });
+    }
+  }
+
+  function refuseSocket({ arrival, handshake, ownHeaders }: BegunSocket, caller: Caller | null, error: unknown): void {
+    const refusal = asRefusal(error, log);
+    records.writeRecord(refusalRecord(arrival, caller, refusal, clock.elapsedMs()), () => {});
+    handshake.refuse(refusal, ownHeaders);
   }
 
   /** Before admission, refusals are thrown and caught here. */
@@ -202,12 +303,16 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
   }
 
   function finish(settlement: Settlement, release: () => void): void {
-    records.writeRecord(recordOf(settlement), (error) => {
-      const exchange = settlement.admission.arrival.id;
-      if (error) log.error('record not written', { exchange, why: error.message });
+    const record = recordOf(settlement);
+    records.writeRecord(record, (error) => {
+      logUnwritten(record, error);
       active--;
       release();
     });
+  }
+
+  function logUnwritten({ id }: ExchangeRecord, error: Error | null): void {
+    if (error) log.error('record not written', { exchange: id, why: error.message });
   }
 
   function refuse({ arrival, reply, ownHeaders }: Begun, caller: Caller | null, error: unknown): void {
@@ -236,19 +341,15 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
     refuse(exchange, caller, new Refusal('body_too_large', message));
   }
 
-  function refuseUnrecorded({ reply, ownHeaders, arrival }: Begun, caller: Caller, error: Error): void {
+  function refuseUnrecorded(exchange: Begun, caller: Caller, error: Error): void {
     active--;
-    log.error('intent not written, exchange refused', { exchange: arrival.id, why: error.message });
-    const refusal = new Refusal(
-      'overloaded',
-      'The gateway cannot write its records now, and sends nothing upstream unrecorded.',
-      {
-        retryAfterMs: 1000,
-        cause: error,
-      },
-    );
-    records.writeRecord(refusalRecord(arrival, caller, refusal, clock.elapsedMs()), () => {});
-    sendRefusal(reply, refusal, null, ownHeaders);
+    refuse(exchange, caller, unrecorded(exchange.arrival, error));
+  }
+
+  function unrecorded({ id }: Arrival, cause: Error): Refusal {
+    log.error('intent not written, exchange refused', { exchange: id, why: cause.message });
+    const message = 'The gateway cannot write its records now, and sends nothing upstream unrecorded.';
+    return new Refusal('overloaded', message, { retryAfterMs: 1000, cause });
   }
 
   function refuseOverload(): void {
@@ -269,6 +370,7 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
 
   return {
     serve,
+    upgrade,
     active: () => active,
     stopAdmitting: () => {
       isStopping = true;
@@ -285,6 +387,12 @@ interface Begun {
   readonly arrival: Arrival;
   readonly request: DownstreamRequest;
   readonly reply: DownstreamReply;
+  readonly ownHeaders: readonly string[];
+}
+
+interface BegunSocket {
+  readonly arrival: Arrival;
+  readonly handshake: Handshake;
   readonly ownHeaders: readonly string[];
 }
 
@@ -385,5 +493,18 @@ function carryOptions(settings: ProxySettings): CarryParts['options'] {
     drainsMax: drain.exchangesMax,
     restMs: upstream.restSeconds * 1000,
     identity: settings.upstreamIdentity,
+  };
+}
+
+function tunnelOptions({ upstream, webSocket, upstreamIdentity }: ProxySettings): TunnelParts['options'] {
+  return {
+    headersMs: upstream.headersSeconds * 1000,
+    answerIdleMs: upstream.idleSeconds * 1000,
+    totalMs: upstream.totalSeconds * 1000,
+    idleMs: webSocket.idleSeconds * 1000,
+    pingMs: webSocket.pingSeconds * 1000,
+    messageBytesMax: webSocket.messageBytesMax,
+    restMs: upstream.restSeconds * 1000,
+    identity: upstreamIdentity,
   };
 }

@@ -1,9 +1,11 @@
+import type { AttemptRecord, ExchangeRecord } from '../domain/exchange-record.ts';
 // The last word on an exchange: what it cost, and the record that others are told. Called once for each admission.
 import type { Admission, Arrival, Attempt, Observation, Settlement } from '../domain/exchange.ts';
-import type { AttemptRecord, ExchangeRecord } from '../domain/exchange-record.ts';
+import type { ExchangeId } from '../domain/id.ts';
 import type { Caller } from '../domain/key.ts';
 import type { Refusal } from '../domain/refusal.ts';
 import { headerValue } from '../http/headers.ts';
+import type { Turn } from '../openai/turns.ts';
 
 export function settle(admission: Admission, observation: Observation): Settlement {
   const isFree = admission.arrival.endpoint?.billing === 'free';
@@ -31,15 +33,59 @@ export function recordOf({ admission, observation, cost }: Settlement): Exchange
     },
     bytes: { in: observation.bytesIn, out: observation.bytesOut },
     usage: { source: observation.usage.source, readings: null, raw: observation.usage.raw },
-    cost: cost === 'free' ? { state: 'free', pico_usd: '0', usd: '0' } : { state: 'unpriced', pico_usd: null, usd: null },
+    cost:
+      cost === 'free' ? { state: 'free', pico_usd: '0', usd: '0' } : { state: 'unpriced', pico_usd: null, usd: null },
     attempts: observation.attempts.map(attemptRecord),
     error: observation.error,
     upstream_request_id: observation.upstreamRequestId,
   };
 }
 
+/** One response within a WebSocket: what it used is told as soon as it is complete, long before the socket ends. */
+export function turnRecord(
+  admission: Admission,
+  turn: Turn,
+  id: ExchangeId,
+  endedAt: number,
+  endedMs: number,
+): ExchangeRecord {
+  const { arrival, caller } = admission;
+  return {
+    ...told(arrival),
+    id,
+    kind: 'turn',
+    parent_id: arrival.id,
+    at: isoTime(endedAt),
+    team_id: caller.team.id,
+    key_id: caller.key.id,
+    // What is said to a session is transcribed by another model than the one that answers.
+    model_requested: turn.kind === 'transcription' ? turn.model : admission.model,
+    model_served: turn.model,
+    transport: 'ws',
+    status: null,
+    ending: 'complete',
+    refusal: null,
+    timings_us: { admitted: null, connected: null, first_byte: null, total: since(arrival, endedMs) ?? 0 },
+    // Counted for the socket as a whole.
+    bytes: { in: 0, out: 0 },
+    usage:
+      turn.usage === undefined
+        ? { source: 'absent', readings: null, raw: null }
+        : { source: 'reported', readings: null, raw: turn.usage },
+    cost: { state: 'unpriced', pico_usd: null, usd: null },
+    attempts: [],
+    error: null,
+    upstream_request_id: null,
+  };
+}
+
 /** An arrival that was turned away has a record too: of our own no. */
-export function refusalRecord(arrival: Arrival, caller: Caller | null, refusal: Refusal, endedMs: number): ExchangeRecord {
+export function refusalRecord(
+  arrival: Arrival,
+  caller: Caller | null,
+  refusal: Refusal,
+  endedMs: number,
+): ExchangeRecord {
   return {
     ...told(arrival),
     team_id: caller?.team.id ?? null,

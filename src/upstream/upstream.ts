@@ -1,14 +1,17 @@
+import type { Readable } from 'node:stream';
+
 // The door to the upstream: one fixed origin, reached with one of the real keys. The only user of undici.
 import type { Dispatcher } from 'undici';
-import type { Readable } from 'node:stream';
 
 import type { Config, Credential } from '../config/load.ts';
 import type { Clock } from '../domain/clock.ts';
 import type { Attempt } from '../domain/exchange.ts';
 import { type Connection, type Connections, openConnections } from './connections.ts';
 import { type CredentialPool, type PooledCredential, credentialPool } from './credentials.ts';
+import { type DialListener, type DialRequest, type Dialing, dial } from './socket.ts';
 
 export type { PooledCredential } from './credentials.ts';
+export type { DialFailure, DialListener, Dialing } from './socket.ts';
 
 export interface UpstreamRequest {
   readonly method: string;
@@ -47,10 +50,10 @@ export interface Sending {
 export interface Upstream {
   /** Host and port, as records name it. */
   readonly origin: string;
-  /** The origin for WebSockets, `ws://` or `wss://`, with what of the base URL stands before `/v1`. */
-  readonly socketBase: string;
   readonly credentials: CredentialPool;
   send(request: UpstreamRequest, attempt: Attempt, listener: ReplyListener): Sending;
+  /** Opens a WebSocket, each on a connection of its own. */
+  dial(request: DialRequest, attempt: Attempt, listener: DialListener): Dialing;
   close(): Promise<void>;
 }
 
@@ -69,7 +72,6 @@ export function openUpstream(config: Config['upstream'], clock: Clock): Upstream
   });
   return {
     origin: base.host,
-    socketBase: `${base.protocol === 'https:' ? 'wss:' : 'ws:'}//${base.host}${prefix}`,
     credentials: credentialPool(config.credentials.map(pooled), clock),
     send(request, attempt, listener) {
       const connection = connections.take();
@@ -85,6 +87,12 @@ export function openUpstream(config: Config['upstream'], clock: Clock): Upstream
       );
       return handler;
     },
+    dial: (request, attempt, listener) =>
+      dial({ ...request, target: prefix + request.target }, attempt, listener, clock, {
+        origin: `${base.protocol === 'https:' ? 'wss:' : 'ws:'}//${base.host}`,
+        connectMs: config.connectSeconds * 1000,
+        headerBytesMax: HEADER_BYTES_MAX,
+      }),
     close: () => connections.close(),
   };
 }
@@ -118,7 +126,13 @@ class SendingHandler implements Sending {
   #wasReused = false;
   #interim = 0;
 
-  constructor(connections: Connections, connection: Connection, attempt: Attempt, listener: ReplyListener, clock: Clock) {
+  constructor(
+    connections: Connections,
+    connection: Connection,
+    attempt: Attempt,
+    listener: ReplyListener,
+    clock: Clock,
+  ) {
     this.#connections = connections;
     this.#connection = connection;
     this.#attempt = attempt;
@@ -148,7 +162,8 @@ class SendingHandler implements Sending {
 
   onHeaders(status: number, rawHeaders: Buffer[], resume: () => void, reason: string): boolean {
     if (status < 200) {
-      if (++this.#interim > INTERIM_MAX) this.onError(new Error(`the upstream sent more than ${INTERIM_MAX} interim replies`));
+      if (++this.#interim > INTERIM_MAX)
+        this.onError(new Error(`the upstream sent more than ${INTERIM_MAX} interim replies`));
       return true;
     }
     this.#attempt.firstByteMs = this.#clock.elapsedMs();
