@@ -102,7 +102,9 @@ async function tour(gateway: Gateway, model: string): Promise<void> {
   await account(gateway, whole.response);
 
   step(2, 'The same, streamed');
-  const streamed = await client.chat.completions.create({ model, messages, stream: true }).withResponse();
+  const streamed = await client.chat.completions
+    .create({ model, messages, stream: true, stream_options: { include_usage: true } })
+    .withResponse();
   const pieces: string[] = [];
   for await (const chunk of streamed.data) pieces.push(chunk.choices[0]?.delta.content ?? '');
   reply(pieces.join(''));
@@ -136,7 +138,7 @@ async function account({ admin }: Gateway, response: Response): Promise<void> {
   if (!admin) return print(dim(`   exchange ${id}; give --admin-token to see its cost and record`));
 
   const record = await findRecord(admin, id);
-  print(`   ${label('cost')}${record.cost.usd === null ? 'not priced yet' : `${record.cost.usd} USD`}`);
+  print(`   ${label('cost')}${costOf(record)}`);
   print(`   ${label('record')}${record.id}`);
   const { method, endpoint, path, status, ending, timings_us: timings, bytes } = record;
   const rows: [string, string][] = [
@@ -149,6 +151,11 @@ async function account({ admin }: Gateway, response: Response): Promise<void> {
     ['usage', record.usage.raw ? JSON.stringify(record.usage.raw) : record.usage.source],
   ];
   for (const [name, text] of rows) print(dim(`     ${name.padEnd(9)}${text}`));
+}
+
+function costOf({ cost }: ExchangeRecord): string {
+  if (cost.state === 'free') return 'free';
+  return cost.usd === null ? 'not priced yet' : `${cost.usd} USD`;
 }
 
 /** A record is written when the exchange has ended, which is a moment after the last byte arrived here. */
@@ -173,7 +180,7 @@ function step(number: number, title: string): void {
 }
 
 function reply(text: string): void {
-  for (const line of text.split('\n')) print(line && `   ${styleText('cyan', '|')} ${line}`);
+  for (const line of text.split('\n')) print(`   ${styleText('cyan', '|')} ${line}`.trimEnd());
 }
 
 function label(name: string): string {

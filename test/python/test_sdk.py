@@ -1,5 +1,6 @@
 """The official Python SDK through a gateway on the sandbox: THROUGHWAY_BASE_URL and THROUGHWAY_KEY say where it is."""
 
+import asyncio
 import io
 import json
 import os
@@ -142,15 +143,18 @@ class SyncClient(unittest.TestCase):
         self.assertNotIn("x-throughway-refusal", caught.exception.response.headers)
 
 
-class AsyncClient(unittest.IsolatedAsyncioTestCase):
-    async def test_chat_and_responses_stream(self):
-        async with AsyncOpenAI(base_url=BASE_URL, api_key=KEY, max_retries=0) as client:
-            stream = await client.chat.completions.create(model="gpt-4o", messages=SOLVE, stream=True)
-            text = "".join([chunk.choices[0].delta.content or "" async for chunk in stream if chunk.choices])
-            self.assertTrue(text.endswith("The solution is x = 1."))
+class AsyncClient(unittest.TestCase):
+    def test_chat_and_responses_stream(self):
+        async def scenario():
+            async with AsyncOpenAI(base_url=BASE_URL, api_key=KEY, max_retries=0) as client:
+                stream = await client.chat.completions.create(model="gpt-4o", messages=SOLVE, stream=True)
+                text = "".join([chunk.choices[0].delta.content or "" async for chunk in stream if chunk.choices])
+                self.assertTrue(text.endswith("The solution is x = 1."))
 
-            events = await client.responses.create(model="gpt-5.1", input="Solve 3x + 11 = 14", stream=True)
-            self.assertEqual([event.type async for event in events][-1], "response.completed")
+                events = await client.responses.create(model="gpt-5.1", input="Solve 3x + 11 = 14", stream=True)
+                self.assertEqual([event.type async for event in events][-1], "response.completed")
+
+        asyncio.run(scenario())
 
 
 if __name__ == "__main__":

@@ -1,0 +1,51 @@
+// `npm run demo`, run to its end.
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify, stripVTControlCharacters } from 'node:util';
+
+import { startSandbox } from '../src/sandbox/sandbox.ts';
+import { startGateway } from './support/gateway.ts';
+
+const script = fileURLToPath(new URL('../scripts/demo.ts', import.meta.url));
+
+async function demo(...flags: string[]): Promise<string> {
+  const { stdout } = await promisify(execFile)(process.execPath, [script, ...flags], { timeout: 60_000 });
+  return stripVTControlCharacters(stdout);
+}
+
+/** Two chats, an embedding, an upload and a download. */
+function assertTour(output: string): void {
+  assert.equal(output.match(/The solution is x = 1\./g)?.length, 2, output);
+  assert.equal(output.match(/cost {5}not priced yet/g)?.length, 3, output);
+  assert.equal(output.match(/record {3}exc_\w+/g)?.length, 5, output);
+  assert.match(output, /read back: Solve 3x \+ 11 = 14/);
+}
+
+test('where no gateway is named, the demo starts its own on the sandbox and shows each record', async () => {
+  const output = await demo();
+  assert.match(output, /started for this demo, on the sandbox/);
+  assertTour(output);
+});
+
+test('the demo walks through a running gateway with the key it was given', async () => {
+  const sandbox = await startSandbox({ port: 0 });
+  const gateway = await startGateway({ upstream: sandbox.url });
+  try {
+    const given = ['--base-url', `${gateway.api}/openai`, '--key', gateway.token];
+    assertTour(await demo(...given, '--admin-url', gateway.admin, '--admin-token', gateway.adminToken));
+    assert.match(await demo(...given), /give --admin-token to see its cost and record/);
+  } finally {
+    await gateway.close();
+    await sandbox.close();
+  }
+});
+
+test('a demo that cannot go on says what it needs', async () => {
+  await assert.rejects(
+    demo('--base-url', 'http://127.0.0.1:9/openai'),
+    /Give a virtual key of that gateway with --key/,
+  );
+  await assert.rejects(demo('--no-such-flag'), /Unknown option '--no-such-flag'/);
+});
