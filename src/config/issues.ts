@@ -48,7 +48,7 @@ export function hideSecrets(text: string): string {
 function shown(value: unknown, path: string): string {
   if (value === undefined) return 'missing';
   if (PLACE_OF_SECRET.test(path)) return '[not shown]';
-  const text = hideSecrets(JSON.stringify(value) ?? String(value));
+  const text = hideSecrets(JSON.stringify(value));
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }
 
