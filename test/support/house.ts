@@ -141,7 +141,7 @@ const OWNED_TEXTS: readonly (Owner & { readonly text: RegExp })[] = [
   },
 ];
 
-/** The glossary's words in brackets, and words that tell nothing. */
+/** The glossary's words in brackets. */
 const FORBIDDEN_WORDS: Readonly<Record<string, string>> = {
   tenant: 'say team',
   org: 'say team; for the upstream’s own, organization',
@@ -153,6 +153,9 @@ const FORBIDDEN_WORDS: Readonly<Record<string, string>> = {
   callback: 'say sink, or what it does',
   exporter: 'say sink',
   integration: 'say sink',
+};
+/** Words that tell nothing are no part of a file's name. */
+const EMPTY_WORDS: Readonly<Record<string, string>> = {
   manager: 'say what it does',
   helper: 'say what it does',
   helpers: 'say what it does',
@@ -220,7 +223,7 @@ function fileName({ path }: Source): Finding[] {
     if (!/^[a-z0-9]+(-[a-z0-9]+)*$/.test(part))
       findings.push(find(`${part} is not kebab-case: lower-case words joined by dashes`));
     for (const word of part.split('-')) {
-      const advice = FORBIDDEN_WORDS[word];
+      const advice = { ...FORBIDDEN_WORDS, ...EMPTY_WORDS }[word];
       if (advice !== undefined) findings.push(find(`the word "${word}" is not one of the house: ${advice}`));
     }
   }
