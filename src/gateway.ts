@@ -107,7 +107,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
       connectionsMax: 0,
       onRequest: admin.serve,
     });
-    opened.push(() => closeListener(adminListener));
+    opened.push(() => adminListener.close());
     const apiListener = await openListener({
       ...shared,
       listen: config.listen,
@@ -115,7 +115,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
       onRequest: serveApi,
       onUpgrade: upgradeApi,
     });
-    opened.push(() => closeListener(apiListener));
+    opened.push(() => apiListener.close());
     // Last, so that a start that fails takes no key along that nobody was shown.
     const firstToken = (await keys.count()) === 0 ? new Secret((await keys.create({ name: 'first' })).token) : null;
     leaveWhereabouts(config.dataDir, { api: apiListener.url, admin: adminListener.url, pid: process.pid });
@@ -159,12 +159,6 @@ function pause(): Promise<void> {
   return new Promise((resolve) => {
     setTimeout(resolve, LOOK_EVERY_MS);
   });
-}
-
-async function closeListener(listener: Awaited<ReturnType<typeof openListener>>): Promise<void> {
-  const closed = listener.close();
-  listener.destroyConnections();
-  await closed;
 }
 
 function answerHealth(request: DownstreamRequest, reply: DownstreamReply, isReady: boolean): boolean {

@@ -10,6 +10,9 @@ import { REFUSAL_HEADER } from './headers.ts';
 const HEADER_BYTES_MAX = 64 * 1024;
 /** How late a connection that sends its header too slowly may be noticed. */
 const HEADER_CHECK_MS = 1000;
+/** How long replies may take to leave when a listener closes. */
+const CLOSE_MS = 500;
+const END_IDLE_EVERY_MS = 10;
 
 export type { IncomingMessage as DownstreamRequest, ServerResponse as DownstreamReply } from 'node:http';
 
@@ -29,10 +32,8 @@ export interface ListenerOptions {
 export interface Listener {
   /** `http://HOST:PORT`, with a host that a client on this machine can use. */
   readonly url: string;
-  /** Takes no more connections and ends idle ones; resolves when the last one is gone. */
+  /** Takes no more connections; those there are may send what is left of their replies, and then end. */
   close(): Promise<void>;
-  /** Ends what is left. */
-  destroyConnections(): void;
 }
 
 /** @throws Error that names the address, when it cannot be listened on. */
@@ -48,7 +49,7 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
     shouldUpgradeCallback: (request) => options.onUpgrade !== undefined && isWebSocketUpgrade(request),
     noDelay: true,
   });
-  // Node would drop the 2,001st header in silence; headerProblem says no aloud instead.
+  // Node would drop the 2,001st header in silence; checkArrival says no aloud instead.
   server.maxHeadersCount = 0;
   if (options.connectionsMax > 0) server.maxConnections = options.connectionsMax;
   const sockets = new Set<Socket>();
@@ -70,13 +71,19 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
   const url = await listen(server, options.listen);
   return {
     url,
-    close: () =>
-      new Promise((resolve) => {
+    async close() {
+      const closed = new Promise<void>((resolve) => {
         server.close(() => resolve());
-        server.closeIdleConnections();
-      }),
-    destroyConnections: () => {
-      for (const socket of sockets) socket.destroy();
+      });
+      // A connection counts as idle only when its reply has left.
+      const endIdle = setInterval(() => server.closeIdleConnections(), END_IDLE_EVERY_MS);
+      const endAll = setTimeout(() => {
+        for (const socket of sockets) socket.destroy();
+      }, CLOSE_MS);
+      server.closeIdleConnections();
+      await closed;
+      clearInterval(endIdle);
+      clearTimeout(endAll);
     },
   };
 }
