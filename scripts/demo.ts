@@ -199,6 +199,9 @@ function print(...lines: string[]): void {
   process.stdout.write(`${lines.join('\n')}\n`);
 }
 
+// Whoever reads the output, such as `head`, has seen enough.
+process.stdout.once('error', () => process.exit());
+
 try {
   await main();
 } catch (error) {

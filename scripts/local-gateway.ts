@@ -3,8 +3,9 @@ import { spawn } from 'node:child_process';
 import type { ChildProcessByStdio } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { rmSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
@@ -22,6 +23,13 @@ export interface LocalGateway {
 
 const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
 
+const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+/** A signal by itself ends a process without its `exit` event. */
+function exitAfterSignal(signal: NodeJS.Signals): void {
+  process.exit(128 + constants.signals[signal]);
+}
+
 export async function startLocalGateway(): Promise<LocalGateway> {
   const dataDir = await mkdtemp(join(tmpdir(), 'throughway-'));
   const adminToken = randomBytes(32).toString('hex');
@@ -32,7 +40,17 @@ export async function startLocalGateway(): Promise<LocalGateway> {
     // In the data dir it finds no throughway.yaml of somebody else.
     { cwd: dataDir, env: environmentWith(adminToken), stdio: ['ignore', 'pipe', 'pipe'] },
   );
+  // However the script ends, its gateway does not outlive it. Nothing in its data dir is worth a drain.
+  const abandon = () => {
+    child.kill('SIGKILL');
+    rmSync(dataDir, { recursive: true, force: true });
+  };
+  process.once('exit', abandon);
+  for (const signal of signals) process.once(signal, exitAfterSignal);
+
   const close = async () => {
+    process.off('exit', abandon);
+    for (const signal of signals) process.off(signal, exitAfterSignal);
     if (child.exitCode === null && child.signalCode === null) {
       child.kill('SIGTERM');
       await once(child, 'exit');

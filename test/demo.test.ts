@@ -1,7 +1,10 @@
 // `npm run demo`, run to its end.
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
 import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify, stripVTControlCharacters } from 'node:util';
 
@@ -41,6 +44,38 @@ test('the demo walks through a running gateway with the key it was given', async
     await sandbox.close();
   }
 });
+
+for (const [how, leave] of [
+  ['is ended by a signal', (child) => child.kill('SIGTERM')],
+  ['has lost its reader', (child) => child.stdout.destroy()],
+] satisfies [string, (child: ReturnType<typeof startDemo>) => void][]) {
+  test(`a demo that ${how} leaves no gateway behind`, async () => {
+    const child = startDemo();
+    const [line] = await once(createInterface({ input: child.stdout }), 'line');
+    const api = /http:\/\/\S+(?=\/openai)/.exec(String(line))?.[0] ?? '';
+    assert.ok(await isAlive(api));
+
+    leave(child);
+    await once(child, 'exit');
+    const deadline = performance.now() + 10_000;
+    while (await isAlive(api)) {
+      assert.ok(performance.now() < deadline, `${api} still answers`);
+      await delay(20);
+    }
+  });
+}
+
+async function isAlive(api: string): Promise<boolean> {
+  try {
+    return (await fetch(`${api}/health/live`)).ok;
+  } catch {
+    return false;
+  }
+}
+
+function startDemo() {
+  return spawn(process.execPath, [script], { stdio: ['ignore', 'pipe', 'inherit'] });
+}
 
 test('a demo that cannot go on says what it needs', async () => {
   await assert.rejects(
