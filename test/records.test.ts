@@ -217,8 +217,7 @@ test('records older than their retention go, the newest stays', async () => {
   upstream.script = () => ({ body: '{}' });
   const of = await startGateway({ upstream: `${upstream.url}/v1`, clock, settings: { logging: { retentionDays: 1 } } });
   try {
-    const old = [];
-    for (let i = 0; i < 5; i++) old.push((await askChat(of)).id);
+    for (let i = 0; i < 5; i++) await askChat(of);
     now += 2 * 86_400_000;
     const young = (await askChat(of)).id;
     const listed = async () => {
@@ -229,7 +228,6 @@ test('records older than their retention go, the newest stays', async () => {
     const deadline = performance.now() + 10_000;
     while (ids.length > 1 && performance.now() < deadline) ids = await listed();
     assert.deepEqual(ids, [young]);
-    assert.ok(!ids.some((id) => old.includes(id as never)));
   } finally {
     await of.close();
   }
