@@ -1,7 +1,7 @@
+import type { Endpoint } from './endpoint.ts';
 // The types an exchange becomes on its way: Arrival, Caller, Admission, Observation, Settlement. Each step takes the last and gives the next.
 import type { ExchangeId } from './id.ts';
 import type { Caller } from './key.ts';
-import type { Endpoint } from './endpoint.ts';
 
 /** An exchange as it came in, before anyone is known to stand behind it. */
 export interface Arrival {

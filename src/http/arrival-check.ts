@@ -9,13 +9,19 @@ const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIO
 
 /** @throws Refusal for what would be read differently by different servers, or could choose another upstream. */
 export function checkArrival(method: string, target: string, raw: readonly string[]): void {
-  if (!METHODS.has(method)) throw new Refusal('method_not_allowed', `${method} is not relayed; the API knows ${[...METHODS].join(', ')}.`);
+  if (!METHODS.has(method))
+    throw new Refusal('method_not_allowed', `${method} is not relayed; the API knows ${[...METHODS].join(', ')}.`);
   if (target.charCodeAt(0) !== 0x2f) {
-    throw new Refusal('invalid_target', 'The request target must be a path; a whole URL or * is not served.', { param: 'path' });
+    throw new Refusal('invalid_target', 'The request target must be a path; a whole URL or * is not served.', {
+      param: 'path',
+    });
   }
-  if (raw.length / 2 > HEADERS_MAX) throw new Refusal('headers_too_large', `The request has more than ${HEADERS_MAX} header lines.`);
+  if (raw.length / 2 > HEADERS_MAX)
+    throw new Refusal('headers_too_large', `The request has more than ${HEADERS_MAX} header lines.`);
   const hosts = headerValues(raw, 'host');
   if (hosts.length > 1 || !HOST.test(hosts[0] ?? '')) {
-    throw new Refusal('bad_request', 'The request must name exactly one host, and nothing but a host.', { param: 'host' });
+    throw new Refusal('bad_request', 'The request must name exactly one host, and nothing but a host.', {
+      param: 'host',
+    });
   }
 }

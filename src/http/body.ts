@@ -31,7 +31,11 @@ export interface FirstPart {
  * @param length what it announces; not 0
  * @param done called once; with null when the client left before
  */
-export function readFirstPart(request: IncomingMessage, length: number | 'chunked', done: (part: BodyPart | null) => void): FirstPart {
+export function readFirstPart(
+  request: IncomingMessage,
+  length: number | 'chunked',
+  done: (part: BodyPart | null) => void,
+): FirstPart {
   const reading = { bytes: 0 };
   // It left while its key was looked up: none of the events below is still to come.
   if (request.destroyed) {
@@ -56,7 +60,10 @@ export function readFirstPart(request: IncomingMessage, length: number | 'chunke
     finish({ bytes: chunk, isWhole: false });
   };
   const onEnd = () => finish({ bytes: parts.length === 1 ? parts[0]! : Buffer.concat(parts), isWhole: true });
-  request.on('data', onData).on('end', onEnd).on('close', () => finish(null));
+  request
+    .on('data', onData)
+    .on('end', onEnd)
+    .on('close', () => finish(null));
   return reading;
 }
 

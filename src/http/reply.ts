@@ -9,7 +9,12 @@ import { refusalHeaders } from './server.ts';
 /** How long a client that still sends may take to read our no, before the connection is cut. */
 const LINGER_MS = 1000;
 
-export function sendRefusal(reply: ServerResponse, refusal: Refusal, exchangeId: string | null, extra: readonly string[] = []): void {
+export function sendRefusal(
+  reply: ServerResponse,
+  refusal: Refusal,
+  exchangeId: string | null,
+  extra: readonly string[] = [],
+): void {
   const headers = [...refusalHeaders(refusal), ...extra];
   if (exchangeId !== null) headers.push(EXCHANGE_ID_HEADER, exchangeId);
   sendWhole(reply, refusal.status, headers, refusalBody(refusal));

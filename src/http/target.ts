@@ -15,7 +15,10 @@ export function upstreamTarget(target: string): string | null {
   const rest = belowMount(target);
   if (rest === null) return null;
   if (target.length > TARGET_BYTES_MAX) {
-    throw new Refusal('target_too_long', `The request target has ${target.length} bytes; at most ${TARGET_BYTES_MAX} are served.`);
+    throw new Refusal(
+      'target_too_long',
+      `The request target has ${target.length} bytes; at most ${TARGET_BYTES_MAX} are served.`,
+    );
   }
   const query = rest.indexOf('?');
   refusePathTricks(query === -1 ? rest : rest.slice(0, query));
@@ -30,7 +33,7 @@ function belowMount(target: string): string | null {
 function startsWithSegment(text: string, segment: string): boolean {
   if (!text.startsWith(segment)) return false;
   const next = text.charCodeAt(segment.length);
-  return Number.isNaN(next) || next === 0x2f /* / */ || next === 0x3f /* ? */;
+  return Number.isNaN(next) || next === 0x2f /* / */ || next === 0x3f; /* ? */
 }
 
 /** Characters that a plain path may hold; all else is looked at twice. */
@@ -46,7 +49,7 @@ function refusePathTricks(path: string): void {
   if (PLAIN.test(path)) return;
   let text = path;
   for (let i = 0; i < DECODINGS_MAX; i++) {
-    if (CONTROL.test(text) || text.includes('\\') || text.includes('#') && i === 0 || hasDotSegment(text)) {
+    if (CONTROL.test(text) || text.includes('\\') || (text.includes('#') && i === 0) || hasDotSegment(text)) {
       throw new Refusal(
         'invalid_target',
         'The path holds a dot segment, a backslash or a control character, plain or encoded. Send the path as the API documents it.',
@@ -70,7 +73,10 @@ function hasDotSegment(path: string): boolean {
 /** One layer, as bytes; overlong UTF-8 forms of `.`, `/` and `\` are read as what a careless decoder takes them for. */
 function percentDecode(text: string): string {
   return text
-    .replaceAll(/%c0%(ae|af)|%c1%9c/gi, (match) => ({ '%c0%ae': '.', '%c0%af': '/', '%c1%9c': '\\' })[match.toLowerCase()]!)
+    .replaceAll(
+      /%c0%(ae|af)|%c1%9c/gi,
+      (match) => ({ '%c0%ae': '.', '%c0%af': '/', '%c1%9c': '\\' })[match.toLowerCase()]!,
+    )
     .replaceAll(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
 }
 

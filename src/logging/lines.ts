@@ -42,7 +42,10 @@ export function startLines(spool: Spool, file: string | null, log: Log): Lines {
       try {
         await writeAll(descriptor, Buffer.from(rows.map((row) => `${row.record}\n`).join('')));
       } catch (error) {
-        log.warn('records not written as lines, will try again', { reader, why: error instanceof Error ? error.message : String(error) });
+        log.warn('records not written as lines, will try again', {
+          reader,
+          why: error instanceof Error ? error.message : String(error),
+        });
         if (isClosing) return;
         await pause(RETRY_AFTER_MS);
         continue;

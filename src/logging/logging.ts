@@ -15,7 +15,12 @@ export interface Logging {
   close(): Promise<void>;
 }
 
-export async function startLogging(spool: Spool, settings: ResolvedSettings['logging'], clock: Clock, log: Log): Promise<Logging> {
+export async function startLogging(
+  spool: Spool,
+  settings: ResolvedSettings['logging'],
+  clock: Clock,
+  log: Log,
+): Promise<Logging> {
   await closeOrphans(spool, log);
   const lines: Lines[] = [];
   if (settings.stdout) lines.push(startLines(spool, null, log));
@@ -80,7 +85,9 @@ function startPurge(spool: Spool, retentionDays: number, clock: Clock, log: Log)
     try {
       spool.purgeBefore(clock.now() - retentionDays * DAY_MS, PURGE_ROWS);
     } catch (error) {
-      log.warn('old records not removed, will try again', { why: error instanceof Error ? error.message : String(error) });
+      log.warn('old records not removed, will try again', {
+        why: error instanceof Error ? error.message : String(error),
+      });
     }
   }, PURGE_EVERY_MS);
   timer.unref();

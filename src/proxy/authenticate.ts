@@ -27,7 +27,10 @@ export function authenticate(
 
 function known(caller: Caller | null): Caller {
   if (caller !== null) return caller;
-  throw new Refusal('invalid_api_key', `The virtual key is unknown, revoked or expired. ${HOW} The operator makes keys with: throughway keys create.`);
+  throw new Refusal(
+    'invalid_api_key',
+    `The virtual key is unknown, revoked or expired. ${HOW} The operator makes keys with: throughway keys create.`,
+  );
 }
 
 function tokenOf(target: string, raw: readonly string[], subprotocols: readonly string[]): string {
@@ -36,12 +39,15 @@ function tokenOf(target: string, raw: readonly string[], subprotocols: readonly 
   }
   const authorizations = headerValues(raw, 'authorization');
   if (authorizations.length > 1) {
-    throw new Refusal('duplicate_authorization', 'The request has more than one Authorization header; send one.', { param: 'authorization' });
+    throw new Refusal('duplicate_authorization', 'The request has more than one Authorization header; send one.', {
+      param: 'authorization',
+    });
   }
   const authorization = authorizations[0];
   if (authorization !== undefined) {
     const token = /^Bearer ([^\s]+)$/i.exec(authorization)?.[1];
-    if (token === undefined) throw new Refusal('invalid_api_key', `The Authorization header holds no bearer token. ${HOW}`);
+    if (token === undefined)
+      throw new Refusal('invalid_api_key', `The Authorization header holds no bearer token. ${HOW}`);
     return token;
   }
   const token =

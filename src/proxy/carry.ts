@@ -1,7 +1,7 @@
+import type { Clock } from '../domain/clock.ts';
 // Carries one admitted exchange to the upstream and back. Never throws: whatever happens becomes an ending, and the ending
 // is told exactly once. The client's last byte waits until what was observed is on record.
 import type { Admission, Attempt, Ending, ExchangeError, Observation, UsageReport } from '../domain/exchange.ts';
-import type { Clock } from '../domain/clock.ts';
 import { Refusal } from '../domain/refusal.ts';
 import { type BodyPart, RelayedBody, WHOLE_BODY_BYTES_MAX } from '../http/body.ts';
 import { OVERHEAD_HEADER, type ReplyHead, downstreamHead, headerValue, upstreamHeaders } from '../http/headers.ts';
@@ -126,7 +126,11 @@ class Carriage implements ReplyListener, Watched, Carried {
   }
 
   cut(): void {
-    this.#fail('gateway_cut', { origin: 'gateway', code: 'draining', message: 'The gateway is stopping and the time to finish is over.' });
+    this.#fail('gateway_cut', {
+      origin: 'gateway',
+      code: 'draining',
+      message: 'The gateway is stopping and the time to finish is over.',
+    });
   }
 
   // ---- The request goes upstream.
@@ -168,9 +172,16 @@ class Carriage implements ReplyListener, Watched, Carried {
 
   #refuseLargeBody(bodyBytesMax: number): void {
     if (this.#isOver) return;
-    const refusal = new Refusal('body_too_large', `The request body is larger than ${bodyBytesMax} bytes, the operator's http.bodyBytesMax.`);
+    const refusal = new Refusal(
+      'body_too_large',
+      `The request body is larger than ${bodyBytesMax} bytes, the operator's http.bodyBytesMax.`,
+    );
     this.#sending?.abort();
-    this.#endWithRefusal('gateway_cut', refusal, { origin: 'downstream', code: refusal.code, message: refusal.message });
+    this.#endWithRefusal('gateway_cut', refusal, {
+      origin: 'downstream',
+      code: refusal.code,
+      message: refusal.message,
+    });
   }
 
   // ---- The reply comes back.
@@ -184,7 +195,8 @@ class Carriage implements ReplyListener, Watched, Carried {
     this.#resume = resume;
     const head = downstreamHead(rawHeaders, ownHeaders, options.identity);
     this.#head = head;
-    if (headerValue(request.rawHeaders, OVERHEAD_HEADER) !== null) head.headers.push(OVERHEAD_HEADER, this.#overheadMs());
+    if (headerValue(request.rawHeaders, OVERHEAD_HEADER) !== null)
+      head.headers.push(OVERHEAD_HEADER, this.#overheadMs());
     if (status === 401 || status === 403 || status === 429) this.#restCredential(status, head);
     if (status === 401 || status === 403) this.#verdict = judgeCredentialReply(status);
     this.#observer = observeReply(head.contentType, head.contentEncoding);
@@ -312,7 +324,11 @@ class Carriage implements ReplyListener, Watched, Carried {
   readonly #onDownstreamClose = (): void => {
     if (this.#isOver || this.#isDraining) return;
     const { parts, sending } = { parts: this.#parts, sending: this.#sending };
-    if (parts.options.onDisconnect === 'drain' && this.#downstream.request.complete && parts.drains < parts.options.drainsMax) {
+    if (
+      parts.options.onDisconnect === 'drain' &&
+      this.#downstream.request.complete &&
+      parts.drains < parts.options.drainsMax
+    ) {
       parts.drains++;
       this.#isDraining = true;
       this.#drainEndsMs = parts.clock.elapsedMs() + parts.options.drainMs;
@@ -351,7 +367,8 @@ class Carriage implements ReplyListener, Watched, Carried {
     if (totalMs > 0 && nowMs - this.#admission.arrival.startedMs >= totalMs) {
       this.#timeOut('gateway', 'upstream.totalSeconds', totalMs);
     } else if (this.#isUploading()) {
-      if (idleMs > 0 && quietMs >= idleMs) this.#timeOut(this.#body!.isFull ? 'upstream' : 'downstream', 'upstream.idleSeconds', idleMs);
+      if (idleMs > 0 && quietMs >= idleMs)
+        this.#timeOut(this.#body!.isFull ? 'upstream' : 'downstream', 'upstream.idleSeconds', idleMs);
     } else if (this.#head === null) {
       if (headersMs > 0 && quietMs >= headersMs) this.#timeOut('upstream', 'upstream.headersSeconds', headersMs);
     } else if (idleMs > 0 && quietMs >= idleMs) {
@@ -405,7 +422,11 @@ class Carriage implements ReplyListener, Watched, Carried {
       { retry },
     );
     this.#head = null;
-    this.#endWithRefusal('complete', refusal, { origin: 'gateway', code: refusal.code, message: `upstream status ${upstreamStatus}` });
+    this.#endWithRefusal('complete', refusal, {
+      origin: 'gateway',
+      code: refusal.code,
+      message: `upstream status ${upstreamStatus}`,
+    });
   }
 
   #passVerdict(): void {
@@ -445,7 +466,8 @@ class Carriage implements ReplyListener, Watched, Carried {
     this.#parts.watch.delete(this);
     this.#downstream.reply.off('close', this.#onDownstreamClose);
     const observer = this.#observer;
-    const finish = (facts: ReplyFacts) => this.#observed(this.#observation(ending, error, facts), tell ?? this.#releaseFor(ending));
+    const finish = (facts: ReplyFacts) =>
+      this.#observed(this.#observation(ending, error, facts), tell ?? this.#releaseFor(ending));
     if (observer === null) finish({ usage: undefined, model: null });
     else observer.finish(finish);
   }
@@ -518,15 +540,26 @@ function breakReply(reply: DownstreamReply, contentLength: number | null): void 
 }
 
 export function leftError(): ExchangeError {
-  return { origin: 'downstream', code: 'downstream_left', message: 'The client closed its connection before the reply was complete.' };
+  return {
+    origin: 'downstream',
+    code: 'downstream_left',
+    message: 'The client closed its connection before the reply was complete.',
+  };
 }
 
 export function refusalFor(ending: Ending, error: ExchangeError, origin: string): Refusal {
   if (ending === 'timed_out') {
-    if (error.origin === 'downstream') return new Refusal('request_timeout', `${error.message} The request body stopped arriving.`);
-    return new Refusal('upstream_timeout', `The upstream ${origin} did not answer in time (${error.code}). ${error.message}`);
+    if (error.origin === 'downstream')
+      return new Refusal('request_timeout', `${error.message} The request body stopped arriving.`);
+    return new Refusal(
+      'upstream_timeout',
+      `The upstream ${origin} did not answer in time (${error.code}). ${error.message}`,
+    );
   }
   if (ending === 'gateway_cut') return new Refusal('overloaded', error.message, { retryAfterMs: 1000 });
   const what = ending === 'unreachable' ? 'could not be reached' : 'closed the connection before it answered';
-  return new Refusal('upstream_unreachable', `The upstream ${origin} ${what} (${error.code}). Try again; if it persists, the operator should look at upstream.baseUrl.`);
+  return new Refusal(
+    'upstream_unreachable',
+    `The upstream ${origin} ${what} (${error.code}). Try again; if it persists, the operator should look at upstream.baseUrl.`,
+  );
 }

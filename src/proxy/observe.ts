@@ -1,6 +1,6 @@
+import type { Transform } from 'node:stream';
 // What is learnt from a reply as it goes by. Looks at copies only, holds little, and never fails: what it cannot read is absent.
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib';
-import type { Transform } from 'node:stream';
 
 import type { Transport } from '../domain/exchange.ts';
 import { type ReplyFacts, readReplyFacts } from '../openai/usage.ts';

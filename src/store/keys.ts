@@ -21,7 +21,11 @@ export function teamStore(db: Kysely<Schema>): TeamStore {
       return row ? toTeam(row) : null;
     },
     async listTeams({ limit, cursor }) {
-      let query = db.selectFrom('teams').selectAll().orderBy('id', 'desc').limit(limit + 1);
+      let query = db
+        .selectFrom('teams')
+        .selectAll()
+        .orderBy('id', 'desc')
+        .limit(limit + 1);
       if (cursor !== null) query = query.where('id', '<', cursor);
       return toPage((await query.execute()).map(toTeam), limit);
     },
@@ -58,7 +62,11 @@ export function keyStore(db: Kysely<Schema>): KeyStore {
       return findKey(id);
     },
     async listKeys({ limit, cursor }, { teamId }) {
-      let query = db.selectFrom('keys').selectAll().orderBy('id', 'desc').limit(limit + 1);
+      let query = db
+        .selectFrom('keys')
+        .selectAll()
+        .orderBy('id', 'desc')
+        .limit(limit + 1);
       if (teamId !== undefined) query = query.where('team_id', '=', teamId);
       if (cursor !== null) query = query.where('id', '<', cursor);
       return toPage((await query.execute()).map(toKey), limit);

@@ -1,5 +1,6 @@
 // Lets Kysely speak to Node's own SQLite: the driver that its SqliteDialect expects, over node:sqlite.
-import { DatabaseSync, type SQLInputValue } from 'node:sqlite';
+import type { DatabaseSync, SQLInputValue } from 'node:sqlite';
+
 import { SqliteDialect, type SqliteDatabase } from 'kysely';
 
 export function nodeSqliteDialect(database: DatabaseSync): SqliteDialect {

@@ -45,7 +45,9 @@ export interface OpenSpool extends Spool {
 /** @param file made where there is none */
 export function openSpool(file: string, durability: 'group' | 'strict'): OpenSpool {
   const database = new DatabaseSync(file, { timeout: 5000 });
-  database.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-16384');
+  database.exec(
+    'PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-16384',
+  );
   database.exec(SCHEMA);
   const statements = prepare(database);
   const keeper = startKeeper(file, onKeeperReply);
@@ -237,7 +239,9 @@ function prepare(database: DatabaseSync) {
     window: database.prepare('SELECT * FROM exchanges WHERE seq < ? ORDER BY seq DESC LIMIT ?'),
     readAfter: database.prepare('SELECT seq, record FROM exchanges WHERE seq > ? ORDER BY seq LIMIT ?'),
     readCursor: database.prepare('SELECT seq FROM cursors WHERE reader = ?'),
-    writeCursor: database.prepare('INSERT INTO cursors VALUES (?, ?) ON CONFLICT (reader) DO UPDATE SET seq = excluded.seq'),
+    writeCursor: database.prepare(
+      'INSERT INTO cursors VALUES (?, ?) ON CONFLICT (reader) DO UPDATE SET seq = excluded.seq',
+    ),
     lastSeq: database.prepare('SELECT max(seq) AS seq FROM exchanges'),
     // The newest row stays, so that no place in the order is ever given twice.
     purge: database.prepare(

@@ -15,9 +15,11 @@ export interface Log {
 }
 
 export function openLog(least: Level, write: (line: string) => void = (line) => process.stderr.write(line)): Log {
-  const at = (level: Level) => (event: string, facts: Facts = {}) => {
-    if (LEVELS.indexOf(level) < LEVELS.indexOf(least)) return;
-    write(`${JSON.stringify({ at: new Date(systemClock.now()).toISOString(), level, event, ...facts })}\n`);
-  };
+  const at =
+    (level: Level) =>
+    (event: string, facts: Facts = {}) => {
+      if (LEVELS.indexOf(level) < LEVELS.indexOf(least)) return;
+      write(`${JSON.stringify({ at: new Date(systemClock.now()).toISOString(), level, event, ...facts })}\n`);
+    };
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }

@@ -29,7 +29,8 @@ interface Seat {
 
 /** @throws Error when there is none */
 export function credentialPool(credentials: readonly PooledCredential[], clock: Clock): CredentialPool {
-  if (credentials.length === 0) throw new Error('there is no upstream credential; set OPENAI_API_KEY or upstream.credentials');
+  if (credentials.length === 0)
+    throw new Error('there is no upstream credential; set OPENAI_API_KEY or upstream.credentials');
   const seats: Seat[] = credentials.map((credential) => ({ credential, restsUntil: 0, credit: 0 }));
   const only = seats.length === 1 ? seats[0]!.credential : null;
   const seatOf = (credential: PooledCredential) => seats.find((seat) => seat.credential === credential);

@@ -39,7 +39,12 @@ export interface TestGatewayOptions {
 
 const ADMIN_TOKEN = 'test-admin-token-0123456789abcdef0123456789';
 
-export async function startGateway({ upstream, settings = {}, clock, dataDir }: TestGatewayOptions): Promise<TestGateway> {
+export async function startGateway({
+  upstream,
+  settings = {},
+  clock,
+  dataDir,
+}: TestGatewayOptions): Promise<TestGateway> {
   const directory = dataDir ?? (await mkdtemp(join(tmpdir(), 'throughway-test-')));
   const config = resolveConfig(
     {
@@ -59,7 +64,11 @@ export async function startGateway({ upstream, settings = {}, clock, dataDir }: 
   const adminFetch = (path: string, init: RequestInit = {}) =>
     fetch(gateway.admin + path, {
       ...init,
-      headers: { authorization: `Bearer ${ADMIN_TOKEN}`, 'content-type': 'application/json', ...(init.headers as Record<string, string>) },
+      headers: {
+        authorization: `Bearer ${ADMIN_TOKEN}`,
+        'content-type': 'application/json',
+        ...(init.headers as Record<string, string>),
+      },
     });
   const createKey: TestGateway['createKey'] = async (body) => {
     const reply = await adminFetch('/admin/v1/keys', { method: 'POST', body: JSON.stringify(body) });
