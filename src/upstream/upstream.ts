@@ -1,7 +1,5 @@
-import type { Readable } from 'node:stream';
-
 // The door to the upstream: one fixed origin, reached with one of the real keys. The only user of undici.
-import type { Dispatcher } from 'undici';
+import type { Readable } from 'node:stream';
 
 import type { Config, Credential } from '../config/load.ts';
 import type { Clock } from '../domain/clock.ts';
@@ -79,7 +77,7 @@ export function openUpstream(config: Config['upstream'], clock: Clock): Upstream
       connection.client.dispatch(
         {
           path: prefix + request.target,
-          method: request.method as Dispatcher.HttpMethod,
+          method: request.method,
           headers: request.headers,
           body: request.body,
         },

@@ -14,7 +14,7 @@ beforeEach(() => stand.clear());
 afterEach(() => stand.holdInvariants());
 after(() => stand.close());
 
-const BREAKS: Record<string, (wire: ReplyWire) => Promise<unknown> | unknown> = {
+const BREAKS: Record<string, (wire: ReplyWire) => unknown> = {
   'resets the connection': (wire) => wire.socket.resetAndDestroy(),
   'ends the connection before the last chunk': (wire) => wire.socket.end(),
   'ends the connection within a chunk': async (wire) => {
