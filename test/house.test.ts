@@ -121,6 +121,7 @@ describe('the checker of the house', () => {
     ['a file in camel case', 'src/http/rawHeaders.ts', 'export const x = 1;', ['file name 1']],
     ['an index file', 'src/http/index.ts', 'export const x = 1;', ['file name 1']],
     ['a barrel of all', 'src/http/all.ts', "export * from './headers.ts';", ['barrel 1']],
+    ['the head slips among the imports', 'src/http/body.ts', "import 'a';\n// Bodies.\nimport 'b';\n", ['head 2']],
     [
       'a barrel of some',
       'src/http/some.ts',
@@ -136,6 +137,7 @@ describe('the checker of the house', () => {
 
   const GOOD: readonly (readonly [story: string, path: string, text: string])[] = [
     ['the gateway enters by the door', 'src/gateway.ts', "import { openKeys } from './keys/keys.ts';"],
+    ['a comment follows the imports', 'src/http/body.ts', "import 'a';\n\n// Bodies.\nexport const x = 1;\n"],
     ['the door uses its own room', 'src/keys/keys.ts', "import { hash } from './token.ts';"],
     ['a command reads the contract', 'src/cli/keys.ts', "import { keySchema } from '../admin/contract.ts';"],
     ['settings are given types of the domain', 'src/config/load.ts', "import type { Team } from '../domain/team.ts';"],

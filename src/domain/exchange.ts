@@ -1,5 +1,5 @@
-import type { Endpoint } from './endpoint.ts';
 // The types an exchange becomes on its way: Arrival, Caller, Admission, Observation, Settlement. Each step takes the last and gives the next.
+import type { Endpoint } from './endpoint.ts';
 import type { ExchangeId } from './id.ts';
 import type { Caller } from './key.ts';
 

@@ -1,6 +1,6 @@
-import type { Clock } from '../domain/clock.ts';
 // Carries one admitted exchange to the upstream and back. Never throws: whatever happens becomes an ending, and the ending
 // is told exactly once. The client's last byte waits until what was observed is on record.
+import type { Clock } from '../domain/clock.ts';
 import type { Admission, Attempt, Ending, ExchangeError, Observation, UsageReport } from '../domain/exchange.ts';
 import { Refusal } from '../domain/refusal.ts';
 import { type BodyPart, RelayedBody, WHOLE_BODY_BYTES_MAX } from '../http/body.ts';

@@ -1,7 +1,7 @@
-import type { Clock } from '../domain/clock.ts';
-import type { EmulatedReply, Emulation } from '../domain/emulation.ts';
 // Answers an admitted exchange from this gateway's own Assistants API: nothing goes upstream. It ends in one observation, as
 // any other exchange does.
+import type { Clock } from '../domain/clock.ts';
+import type { EmulatedReply, Emulation } from '../domain/emulation.ts';
 import type { Admission, Ending, ExchangeError, Observation, Transport } from '../domain/exchange.ts';
 import { PROCESSING_HEADER, REQUEST_ID_HEADER, VERSION_HEADER } from '../http/headers.ts';
 import { sendPieces } from '../http/pieces.ts';

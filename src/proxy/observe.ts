@@ -1,5 +1,5 @@
-import type { Transform } from 'node:stream';
 // What is learnt from a reply as it goes by. Looks at copies only, holds little, and never fails: what it cannot read is absent.
+import type { Transform } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib';
 
 import type { Transport } from '../domain/exchange.ts';

@@ -1,5 +1,5 @@
-import type { AttemptRecord, ExchangeRecord } from '../domain/exchange-record.ts';
 // The last word on an exchange: what it cost, and the record that others are told. Called once for each admission.
+import type { AttemptRecord, ExchangeRecord } from '../domain/exchange-record.ts';
 import type { Admission, Arrival, Attempt, Observation, Settlement } from '../domain/exchange.ts';
 import type { ExchangeId } from '../domain/id.ts';
 import type { Caller } from '../domain/key.ts';

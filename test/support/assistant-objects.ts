@@ -1,5 +1,5 @@
-import type { NewRun } from '../../src/domain/assistant-store.ts';
 // Plain objects of the Assistants API, as the store keeps them, for tests that need some.
+import type { NewRun } from '../../src/domain/assistant-store.ts';
 import type { Assistant, Message, Thread, ThreadId } from '../../src/domain/assistants.ts';
 import { type TeamId, newObjectId } from '../../src/domain/id.ts';
 import type { RunSpec, RunStep } from '../../src/domain/run.ts';

@@ -11,7 +11,7 @@ export interface Source {
 export interface Finding {
   readonly path: string;
   readonly line: number;
-  readonly rule: 'floor' | 'door' | 'owner' | 'word' | 'file name' | 'barrel' | 'import';
+  readonly rule: 'floor' | 'door' | 'owner' | 'word' | 'file name' | 'barrel' | 'import' | 'head';
   /** What is wrong and the way out. */
   readonly message: string;
 }
@@ -180,7 +180,7 @@ const EMPTY_FILE_NAMES = new Set([
 export function inspectHouse(sources: readonly Source[]): Finding[] {
   return sources.flatMap((source) => {
     const file = read(source);
-    return [...fileName(source), ...imports(file), ...owned(file), ...words(file), ...barrel(file)];
+    return [...fileName(source), ...imports(file), ...owned(file), ...words(file), ...barrel(file), ...head(source)];
   });
 }
 
@@ -350,6 +350,22 @@ function barrel(file: File): Finding[] {
   if (star === null && (!isAll || file.code.trim() === '')) return [];
   return [
     finding(file, star?.index ?? 0, 'barrel', 'no barrel files: let users import from the file that has the thing'),
+  ];
+}
+
+/** The formatter sorts imports, and a comment goes with the import that it stands on. */
+function head({ path, text }: Source): Finding[] {
+  const lines = text.split('\n');
+  const lastImport = lines.findLastIndex((line) => line.startsWith('import '));
+  const line = lines.slice(0, lastImport + 1).findIndex((each) => each.startsWith('//'));
+  if (line <= 0 || !text.startsWith('import ')) return [];
+  return [
+    {
+      path,
+      line: line + 1,
+      rule: 'head',
+      message: 'the head of the file stands among the imports: move it to the first line',
+    },
   ];
 }
 
