@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Refusal, refusalBody } from '../domain/refusal.ts';
 import { WHOLE_BODY_BYTES_MAX, announcedLength } from './body.ts';
 import { EXCHANGE_ID_HEADER } from './headers.ts';
-import { refusalHeaders } from './server.ts';
+import { endsWithReply, markLastReply, refusalHeaders } from './server.ts';
 
 /** How long a client that still sends may take to read our no, before the connection is cut. */
 const LINGER_MS = 1000;
@@ -17,6 +17,9 @@ export function sendRefusal(
 ): void {
   const headers = [...refusalHeaders(refusal), ...extra];
   if (exchangeId !== null) headers.push(EXCHANGE_ID_HEADER, exchangeId);
+  // What follows a request of doubtful form might be anything; what follows one that stopped, its rest.
+  const isLast = refusal.code === 'bad_request' || refusal.code === 'request_timeout';
+  if (isLast) endEarly(reply, headers);
   sendWhole(reply, refusal.status, headers, refusalBody(refusal));
 }
 
@@ -37,7 +40,7 @@ export function sendWhole(reply: ServerResponse, status: number, headers: string
   headers.push('content-length', String(bytes.length));
   if (!reply.req.complete) {
     const rest = restOf(reply.req);
-    if (rest === 'long' || status === 408) endEarly(reply, headers);
+    if (rest === 'long' && !endsWithReply(reply.req.socket)) endEarly(reply, headers);
     else if (rest === 'short') takeRest(reply);
   }
   reply.writeHead(status, headers);
@@ -71,9 +74,14 @@ function takeRest(reply: ServerResponse): void {
  * @param head the headers that are about to be sent; null when they are gone already
  */
 export function endEarly(reply: ServerResponse, head: string[] | null): void {
-  const socket = reply.socket;
-  if (!socket) return;
+  markLastReply(reply.req.socket);
   reply.req.pause();
+  const { socket } = reply;
+  if (socket === null) {
+    // Its turn has not come: others on this connection are answered first.
+    head?.push('connection', 'close');
+    return;
+  }
   const linger = () => {
     socket.end();
     const cut = setTimeout(() => socket.destroy(), LINGER_MS);

@@ -48,6 +48,8 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
     // Without this every request that merely names an upgrade (h2c, say) would leave the HTTP path.
     shouldUpgradeCallback: (request) => options.onUpgrade !== undefined && isWebSocketUpgrade(request),
     noDelay: true,
+    // checkArrival looks at it, and says no in OpenAI's shape.
+    requireHostHeader: false,
   });
   // Node would drop the 2,001st header in silence; checkArrival says no aloud instead.
   server.maxHeadersCount = 0;
@@ -57,8 +59,13 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
   });
-  server.on('request', (request, reply) => options.onRequest(request, reply, false));
-  server.on('checkContinue', (request, reply) => options.onRequest(request, reply, true));
+  const serve = (expectsContinue: boolean) => (request: IncomingMessage, reply: ServerResponse) => {
+    // A reply without a socket waits for those before it: only then can one of them be the last.
+    if (reply.socket === null && endsWithReply(request.socket)) return;
+    options.onRequest(request, reply, expectsContinue);
+  };
+  server.on('request', serve(false));
+  server.on('checkContinue', serve(true));
   const { onUpgrade } = options;
   if (onUpgrade) {
     server.on('upgrade', (request, socket: Duplex, head: Buffer) => {
@@ -86,6 +93,18 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
       clearTimeout(endAll);
     },
   };
+}
+
+/** Connections that end with a reply under way. */
+const ending = new WeakSet<Socket>();
+
+/** What was pipelined behind this reply is not served (RFC 9112 9.6): nobody could be told of it. */
+export function markLastReply(socket: Socket): void {
+  ending.add(socket);
+}
+
+export function endsWithReply(socket: Socket): boolean {
+  return ending.has(socket);
 }
 
 /** RFC 6455 4.1 and RFC 9110 7.8: only a GET, and never in HTTP/1.0. Any other request merely names the protocol. */

@@ -399,7 +399,7 @@ interface BegunSocket {
 /** Null for a path below no mount. @throws Refusal */
 export function arrive(request: DownstreamRequest, clock: Clock, isUpgrade = false): Arrival | null {
   const { method = '', url = '', rawHeaders } = request;
-  checkArrival(method, url, rawHeaders);
+  checkArrival(request);
   const target = upstreamTarget(url);
   if (target === null) return null;
   const path = pathOf(target);
