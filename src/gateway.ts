@@ -2,6 +2,8 @@
 import type { Duplex } from 'node:stream';
 
 import { openAdmin } from './admin/admin.ts';
+import { openAssistants } from './assistants/assistants.ts';
+import { restingEngine } from './assistants/resting-engine.ts';
 import { keptAdminToken, leaveWhereabouts, removeWhereabouts } from './config/data-dir.ts';
 import type { Config } from './config/load.ts';
 import { Secret } from './config/secret.ts';
@@ -12,6 +14,7 @@ import { type DownstreamReply, type DownstreamRequest, openListener } from './ht
 import { Handshake } from './http/websocket.ts';
 import { equalHashes, hashToken, newAdminToken, openKeys } from './keys/keys.ts';
 import { startLogging } from './logging/logging.ts';
+import { openGenerate } from './proxy/generate.ts';
 import { type Records, openProxy } from './proxy/proxy.ts';
 import { openStore } from './store/store.ts';
 import { type Log, openLog } from './telemetry/log.ts';
@@ -76,8 +79,24 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
         store.spool.writeRecord(record, written);
       },
     };
-    const proxy = openProxy({ keys, upstream, records, clock, log }, config);
+    const generator = openGenerate({ keys, upstream, records, clock, log }, config);
+    opened.push(() => generator.close());
+    const { assistants: assistantStore, wakeups } = store;
+    const assistants = openAssistants(
+      {
+        store: assistantStore,
+        wakeups,
+        generate: generator.generate,
+        engine: restingEngine(assistantStore, wakeups),
+        log,
+      },
+      config.assistants,
+    );
+    opened.push(() => assistants.close());
+    const emulation = config.assistants.mode === 'emulate' ? assistants.emulation : null;
+    const proxy = openProxy({ keys, upstream, records, emulation, clock, log }, config);
     opened.push(() => proxy.close());
+    const active = () => proxy.active() + generator.active() + assistants.active();
     const adminHash = hashToken(adminToken.reveal());
     const isAdminToken = (token: string) => equalHashes(hashToken(token), adminHash);
     const health = () => ({
@@ -126,11 +145,14 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     const drain = async () => {
       isReady = false;
       proxy.stopAdmitting();
+      assistants.stopClaiming();
       const deadline = clock.elapsedMs() + config.drainSeconds * 1000;
-      while (proxy.active() > 0 && !isCut && clock.elapsedMs() < deadline) await pause();
+      while (active() > 0 && !isCut && clock.elapsedMs() < deadline) await pause();
       proxy.cutAll();
       const cutDeadline = clock.elapsedMs() + CUT_MS;
       while (proxy.active() > 0 && clock.elapsedMs() < cutDeadline) await pause();
+      await assistants.close();
+      while (generator.active() > 0 && clock.elapsedMs() < cutDeadline) await pause();
       await closeAll();
     };
     return {

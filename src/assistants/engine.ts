@@ -13,6 +13,10 @@ export interface RunEngine {
    * Subscribed when called, so that what is started afterwards is not missed; left by ending the iteration or by the signal.
    */
   events(run: Run, afterSeq: number, signal: AbortSignal): AsyncIterable<PlacedEvent>;
-  /** Stops claiming; running turns may end within the time, then they are released for another replica. */
-  close(drainMs: number): Promise<void>;
+  /** Takes up no more runs; the turns that run go on. */
+  stopClaiming(): void;
+  /** Turns that run here now. */
+  active(): number;
+  /** Breaks off what still runs, and gives it back for another replica to take over. */
+  close(): Promise<void>;
 }

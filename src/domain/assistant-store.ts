@@ -234,7 +234,11 @@ export interface Keepsakes {
    */
   reserveIdempotency(
     entry: IdempotencyEntry,
-  ): Promise<Outcome<'new', unknown> | Outcome<'same', { readonly reply: string | null }> | Outcome<'other', unknown>>;
+  ): Promise<
+    | Outcome<'new', unknown>
+    | Outcome<'same', { readonly reply: string | null; readonly reservedMs: number }>
+    | Outcome<'other', unknown>
+  >;
   /** Null takes the reservation away, so that the request may be made again. */
   settleIdempotency(entry: IdempotencyEntry, reply: string | null): Promise<void>;
   purgeIdempotency(reservedBefore: number, rowsMax: number): Promise<number>;

@@ -176,6 +176,9 @@ export type HistoryItem = {
 /** Has a `type` such as function_call, function_call_output, file_search_call, code_interpreter_call or reasoning. */
 export type HistoryPayload = Readonly<Record<string, unknown>> & { readonly type: string };
 
+/** What an id of such a file begins with: no id of the upstream's does. */
+export const GENERATED_FILE_PREFIX = 'file-tw-';
+
 /** A file that a run produced: served by its id to its team, in place of the upstream. */
 export interface GeneratedFile {
   readonly teamId: TeamId;

@@ -46,6 +46,18 @@ export interface ExchangeRecord {
   readonly tags: readonly string[];
   readonly upstream_request_id: string | null;
   readonly client_request_id: string | null;
+  /** What a run of the Assistants API made this exchange for; absent in all others. */
+  readonly run?: RunRecord;
+}
+
+export interface RunRecord {
+  readonly id: string;
+  readonly assistant_id: string;
+  readonly thread_id: string;
+  /** Counted from 1. */
+  readonly turn: number;
+  /** The turn was made before and broke. */
+  readonly rerun: boolean;
 }
 
 export interface AttemptRecord {

@@ -49,7 +49,7 @@ const OBJECT_DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234
 const OBJECT_CHARACTERS = 24;
 
 /** What stands before the characters of an object's id, as OpenAI writes its own. */
-export type ObjectPrefix = 'asst_' | 'thread_' | 'msg_' | 'run_' | 'step_' | 'call_' | 'file-';
+export type ObjectPrefix = 'asst_' | 'thread_' | 'msg_' | 'run_' | 'step_' | 'call_' | 'file-tw-';
 
 /** A new id for an object that callers see: prefix and 24 of the digits and letters (142 bits), without any time in it. */
 export function newObjectId<P extends ObjectPrefix>(prefix: P): `${P}${string}` {

@@ -1,7 +1,13 @@
 // Word from replica to replica that something in the shared store changed. It may be lost: whoever listens looks again now and
 // then, and all truth stays in the store.
 
-/** - `run`: a run may be claimed · `cancel`: a run was asked to stop · `events`: a run has new events */
+/**
+ * - `run`: a run may be claimed
+ * - `cancel`: a run was asked to stop, or its thread was deleted
+ * - `events`: a run has new events or a new state
+ *
+ * The payload is the run's ref, as text.
+ */
 export type WakeupChannel = 'run' | 'cancel' | 'events';
 
 export interface Wakeups {

@@ -159,7 +159,7 @@ async function askEmulation(
 
 function transportOf({ body, headers }: EmulatedReply): Transport {
   if (typeof body === 'string') return 'json';
-  return headers.includes('text/event-stream') ? 'sse' : 'binary';
+  return headers.some((value) => value.startsWith('text/event-stream')) ? 'sse' : 'binary';
 }
 
 function faultOf(ending: Ending): ExchangeError | null {

@@ -68,7 +68,7 @@ export function keepsakes(engine: Engine): Keepsakes {
       const kept = await idempotent(db, entry).executeTakeFirst();
       if (kept === undefined) return { kind: 'new' };
       if (kept.route !== route || kept.body_hash !== bodyHash) return { kind: 'other' };
-      return { kind: 'same', reply: kept.reply };
+      return { kind: 'same', reply: kept.reply, reservedMs: kept.reserved_ms };
     },
     async settleIdempotency(entry, reply) {
       const { teamId, key } = entry;
