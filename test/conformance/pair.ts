@@ -1,4 +1,5 @@
 // A gateway and the recording upstream behind it, as each file of this folder needs them.
+import type { Settings } from '../../src/config/config.ts';
 import { CANARY, startGateway } from '../support/gateway.ts';
 import { exchange, RawConnection, type RawReply, type RawRequest } from '../support/raw-client.ts';
 import { startRecorder, type Recorder } from '../support/recorder.ts';
@@ -21,7 +22,9 @@ export interface Pair {
 
 export async function startPair(settings: object = {}): Promise<Pair> {
   const recorder = await startRecorder();
-  const gateway = await startGateway({ upstream: `${recorder.url}/v1`, settings });
+  // The Assistants API too goes upstream here, as any other part of the API does.
+  const relayed: Settings = { assistants: { mode: 'relay' }, ...settings };
+  const gateway = await startGateway({ upstream: `${recorder.url}/v1`, settings: relayed });
   const keyed = (...headers: Header[]): Header[] => [['Authorization', `Bearer ${gateway.token}`], ...headers];
   return {
     recorder,
