@@ -121,29 +121,54 @@ function unescape(latin1: string): string | null {
 
 const FORM_BYTES_MAX = 64 * 1024;
 
+/** The whole of a line, so that a file which is called like it is not taken for it. */
+const MODEL_FIELD = /^content-disposition: *form-data; *name="?model"?$/im;
+
 /** Finds the form field `model` in the first 64 KiB; a file in front of it may hide it. */
 class FormScan implements RequestScan {
   model: string | null = null;
-  readonly #delimiter: string;
-  #seen = '';
-  #lookAt = 0;
+  readonly #delimiter: Buffer;
+  #seen: Buffer | null = null;
+  #bytes = 0;
+  /** Where the part begins that is being read; -1 before the first delimiter. */
+  #partAt = -1;
+  /** Up to here there is no delimiter that was not seen: no byte is looked at for one twice. */
+  #from = 0;
 
   constructor(boundary: string) {
-    this.#delimiter = `\r\n--${boundary}`;
+    this.#delimiter = Buffer.from(`\r\n--${boundary}`, 'latin1');
   }
 
   feed(chunk: Buffer): void {
-    if (this.model !== null || this.#seen.length >= FORM_BYTES_MAX) return;
-    this.#seen += chunk.toString('latin1', 0, FORM_BYTES_MAX - this.#seen.length);
-    // Looked at again only when twice as long, so that many small chunks cost no more than one large.
-    if (this.#seen.length < this.#lookAt) return;
-    this.#lookAt = Math.min(FORM_BYTES_MAX, this.#seen.length * 2);
-    const field = /content-disposition: *form-data; *name="?model"?\r\n(?:[^\r\n]+\r\n)*\r\n/i.exec(this.#seen);
-    if (!field) return;
-    const start = field.index + field[0].length;
-    const end = this.#seen.indexOf(this.#delimiter, start);
-    if (end === -1 || end - start > MODEL_BYTES_MAX) return;
-    this.model = Buffer.from(this.#seen.slice(start, end), 'latin1').toString('utf8');
-    this.#seen = '';
+    if (this.model !== null || this.#bytes === FORM_BYTES_MAX) return;
+    if (this.#seen === null) {
+      this.#seen = Buffer.allocUnsafe(FORM_BYTES_MAX);
+      // The line end that the first delimiter lacks.
+      this.#bytes = this.#seen.write('\r\n', 'latin1');
+    }
+    this.#bytes += chunk.copy(this.#seen, this.#bytes);
+    this.#readParts(this.#seen.subarray(0, this.#bytes));
+    if (this.model !== null || this.#bytes === FORM_BYTES_MAX) this.#seen = null;
   }
+
+  #readParts(seen: Buffer): void {
+    for (;;) {
+      const at = seen.indexOf(this.#delimiter, this.#from);
+      if (at === -1) {
+        this.#from = Math.max(this.#from, seen.length - this.#delimiter.length + 1);
+        return;
+      }
+      if (this.#partAt !== -1) this.model = modelOf(seen.toString('latin1', this.#partAt, at));
+      if (this.model !== null) return;
+      this.#partAt = this.#from = at + this.#delimiter.length;
+    }
+  }
+}
+
+/** @param part its header lines, an empty line and its value */
+function modelOf(part: string): string | null {
+  const headEnd = part.indexOf('\r\n\r\n');
+  if (headEnd === -1 || !MODEL_FIELD.test(part.slice(0, headEnd))) return null;
+  const value = part.slice(headEnd + 4);
+  return value.length > MODEL_BYTES_MAX ? null : Buffer.from(value, 'latin1').toString('utf8');
 }
