@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 
 import { type Config, ConfigError, type Flags, ignoredProxies, loadConfig } from '../config/load.ts';
 import { Secret } from '../config/secret.ts';
-import { type Gateway, startGateway } from '../gateway.ts';
+import type { Gateway, GatewayOptions } from '../gateway.ts';
 import { type Sandbox, startSandbox } from '../sandbox/sandbox.ts';
 import { type Log, openLog } from '../telemetry/log.ts';
 import { endWithProcess } from './lifetime.ts';
@@ -51,6 +51,12 @@ interface Served {
 
 async function serveUpstream(config: Config, log: Log): Promise<Served> {
   return { gateway: await startGateway(config, { log }), close: async () => {} };
+}
+
+/** Loaded only here: the other commands answer at once, without half the house. */
+async function startGateway(config: Config, options: GatewayOptions): Promise<Gateway> {
+  const gateway = await import('../gateway.ts');
+  return gateway.startGateway(config, options);
 }
 
 async function serveSandbox(config: Config, log: Log): Promise<Served> {
