@@ -33,12 +33,16 @@ export async function readBody(stream: ReadableStream<Uint8Array> | null, schema
 async function readWhole(stream: ReadableStream<Uint8Array> | null): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
   let length = 0;
-  for await (const chunk of stream ?? []) {
-    length += chunk.length;
-    if (length > BODY_BYTES_MAX)
-      throw new Refusal('body_too_large', `The body is larger than ${BODY_BYTES_MAX} bytes.`);
-    chunks.push(chunk);
+  try {
+    for await (const chunk of stream ?? []) {
+      length += chunk.length;
+      if (length > BODY_BYTES_MAX) break;
+      chunks.push(chunk);
+    }
+  } catch (cause) {
+    throw new Refusal('bad_request', 'The body broke off before its end.', { cause });
   }
+  if (length > BODY_BYTES_MAX) throw new Refusal('body_too_large', `The body is larger than ${BODY_BYTES_MAX} bytes.`);
   return Buffer.concat(chunks);
 }
 

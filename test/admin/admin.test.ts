@@ -7,7 +7,7 @@ import { Ajv2020, type AnySchema } from 'ajv/dist/2020.js';
 
 import { routes } from '../../src/admin/contract.ts';
 import { CANARY, startGateway, type TestGateway } from '../support/gateway.ts';
-import { exchange } from '../support/raw-client.ts';
+import { exchange, RawConnection } from '../support/raw-client.ts';
 import { startRecorder, type Recorder } from '../support/recorder.ts';
 import { valueOf } from '../support/wire.ts';
 
@@ -271,6 +271,19 @@ describe('what is wrong is said with its field, its value and what is allowed', 
     });
     assert.equal(reply.status, 413);
     assert.equal((await get('/admin/v1/health')).status, 200);
+  });
+
+  test('a client that leaves in the middle of its body is no failure of the gateway', async () => {
+    const connection = await RawConnection.open(gateway.admin);
+    const headers = [['Authorization', `Bearer ${gateway.adminToken}`] as const, ['Content-Length', '100'] as const];
+    await connection.send({ method: 'POST', target: '/admin/v1/keys', headers, body: '{"name":' });
+    assert.equal((await get('/admin/v1/health')).status, 200);
+    connection.close();
+    for (let i = 0; i < 5; i++) assert.equal((await get('/admin/v1/health')).status, 200);
+    assert.deepEqual(
+      gateway.logLines.filter((line) => line.includes('"level":"error"')),
+      [],
+    );
   });
 
   const wrongQueries: Record<string, { readonly path: string; readonly says: RegExp }> = {
