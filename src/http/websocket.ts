@@ -11,8 +11,10 @@ import { CLOSE_MS, type OpenSocket } from '../domain/socket.ts';
 import { announcedLength } from './body.ts';
 import { rawHead, rawReply, refusalHeaders } from './server.ts';
 
-/** How long a client that still sends may take to read our no, before the connection is cut. */
+/** How long a client that was told all may take to hang up. */
 const LINGER_MS = 1000;
+/** How long a client may take nothing of an answer. */
+const STALLED_MS = 30_000;
 const VERSION = '13';
 const KEY = /^[+/0-9A-Za-z]{22}==$/;
 const SUBPROTOCOL = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
@@ -134,11 +136,13 @@ export class Handshake {
   end(bytes: Buffer): void {
     const socket = this.#socket;
     socket.off('close', this.#leave).off('end', this.#leave);
-    socket.end(bytes);
+    socket.setTimeout(STALLED_MS, () => socket.destroy());
+    socket.end(bytes, () => {
+      const cut = setTimeout(() => socket.destroy(), LINGER_MS);
+      socket.once('close', () => clearTimeout(cut));
+    });
     // What it still sends is read and forgotten: left unread, it would turn the end into a reset that overtakes the answer.
     socket.resume();
-    const cut = setTimeout(() => socket.destroy(), LINGER_MS);
-    socket.once('close', () => clearTimeout(cut));
   }
 
   /** An answer that is not whole must not look so. */

@@ -29,12 +29,14 @@ export class Side {
   #bytesSeen = 0;
   #waitingSeen = 0;
 
-  constructor({ messages, bytesRead }: OpenSocket, nowMs: number) {
+  /** @param closed called when its connection is gone */
+  constructor({ messages, bytesRead }: OpenSocket, nowMs: number, closed: () => void) {
     this.socket = messages;
     this.#bytesRead = bytesRead;
     this.#lifeSeenMs = nowMs;
     messages.on('close', () => {
       this.isClosed = true;
+      closed();
     });
   }
 

@@ -12,8 +12,9 @@ import { type Turn, type TurnReader, openTurnReader } from '../openai/turns.ts';
 import type { DialFailure, DialListener, Dialing, PooledCredential, Upstream } from '../upstream/upstream.ts';
 import { KEY_SUBPROTOCOL } from './authenticate.ts';
 import { type Carried, type Observed, leftError, refusalFor } from './carry.ts';
-import { type CredentialVerdict, judgeCredentialReply, restsUntil } from './credential-reply.ts';
+import { restsUntil } from './credential-reply.ts';
 import { transportOf } from './observe.ts';
+import { PlainAnswer } from './plain-answer.ts';
 import { type Farewell, Side, isKeepAlive } from './side.ts';
 import type { Watch, Watched } from './watch.ts';
 
@@ -73,7 +74,6 @@ const UNEXPECTED = 1011;
 const NO_CODE = 1005;
 const ABNORMAL = 1006;
 const CLEAN_CODES = new Set([1000, GOING_AWAY, NO_CODE]);
-const EMPTY = Buffer.alloc(0);
 
 /** An end in the making: what is recorded, and what each side is told. Null for a side that is ending by itself. */
 interface End {
@@ -98,17 +98,12 @@ class Tunnel implements DialListener, Watched, Carried {
 
   #head: ReplyHead | null = null;
   #status: number | null = null;
-  #reason = '';
-  /** A plain answer of the upstream, while it is relayed. */
-  #answer: Readable | null = null;
-  #isHeadSent = false;
-  #verdict: CredentialVerdict | null = null;
-  /** The piece that completes a plain answer: it goes when the record is written. */
-  #last: Buffer = EMPTY;
+  /** In place of a 101. */
+  #answer: PlainAnswer | null = null;
 
   #bytesIn = 0;
   #bytesOut = 0;
-  /** Monotonic milliseconds; when a message or a byte of a plain answer last came by. */
+  /** Monotonic milliseconds, as is the next; when a message last came by. */
   #movedMs: number;
   #pingedMs: number;
   #isOver = false;
@@ -179,7 +174,7 @@ class Tunnel implements DialListener, Watched, Carried {
     const head = downstreamHead(rawHeaders, ownHeaders, options.identity);
     this.#head = head;
     const now = clock.elapsedMs();
-    const upstreamSide = new Side(socket, now);
+    const upstreamSide = new Side(socket, now, () => this.#finish());
     this.#upstreamSide = upstreamSide;
     const accepted = handshake.accept(subprotocol, withoutHandshake(head.headers), options.messageBytesMax);
     if (accepted === null) {
@@ -188,7 +183,7 @@ class Tunnel implements DialListener, Watched, Carried {
     }
     this.#status = 101;
     this.#movedMs = now;
-    const downstreamSide = new Side(accepted, now);
+    const downstreamSide = new Side(accepted, now, () => this.#finish());
     this.#downstreamSide = downstreamSide;
     this.#relay(upstreamSide, downstreamSide);
     this.#relay(downstreamSide, upstreamSide);
@@ -196,77 +191,23 @@ class Tunnel implements DialListener, Watched, Carried {
 
   onRefused(status: number, reason: string, rawHeaders: readonly Buffer[], body: Readable): void {
     const { upstream, clock, options } = this.#parts;
-    this.#movedMs = clock.elapsedMs();
+    const { handshake, ownHeaders } = this.#downstream;
+    const head = downstreamHead(rawHeaders, ownHeaders, options.identity);
     this.#status = status;
-    this.#reason = reason;
-    this.#answer = body;
-    const head = downstreamHead(rawHeaders, this.#downstream.ownHeaders, options.identity);
     this.#head = head;
     if (status === 401 || status === 403 || status === 429) {
       upstream.credentials.rest(this.#credential!, restsUntil(status, head.retryAfterMs, clock.now(), options.restMs));
     }
-    if (status === 401 || status === 403) this.#verdict = judgeCredentialReply(status);
-    body.on('data', this.#onAnswerData);
-    body.on('end', this.#onAnswerEnd);
-    body.on('error', (error: NodeJS.ErrnoException) => {
-      this.#fail('upstream_broke', {
-        origin: 'upstream',
-        code: error.code ?? error.name,
-        message: error.message.slice(0, 1024),
-      });
+    this.#answer = new PlainAnswer(handshake, { status, reason, head }, body, clock, (how) => {
+      if (how === 'whole') this.#end({ ending: 'complete', error: null, upstream: null, downstream: null });
+      else if (how === 'credential') this.#refuseCredential();
+      else this.#fail('upstream_broke', upstreamError(how.code ?? how.name, how.message));
     });
   }
 
   onFailure(failure: DialFailure): void {
-    const error: ExchangeError = { origin: 'upstream', code: failure.code, message: failure.message.slice(0, 1024) };
-    this.#fail(failure.isTimeout ? 'timed_out' : failure.wasSent ? 'upstream_broke' : 'unreachable', error);
-  }
-
-  // ---- A plain answer is handed on.
-
-  readonly #onAnswerData = (chunk: Buffer): void => {
-    if (this.#isOver) return;
-    this.#movedMs = this.#parts.clock.elapsedMs();
-    if (this.#verdict === null) {
-      this.#pass(chunk);
-      return;
-    }
-    const verdict = this.#verdict.feed(chunk);
-    if (verdict === 'passes') this.#passVerdict();
-    else if (verdict === 'ours') this.#refuseCredential();
-  };
-
-  readonly #onAnswerEnd = (): void => {
-    if (this.#isOver) return;
-    if (this.#verdict?.isOurCredential() === true) {
-      this.#refuseCredential();
-      return;
-    }
-    if (this.#verdict !== null) this.#passVerdict();
-    this.#end({ ending: 'complete', error: null, upstream: null, downstream: null });
-  };
-
-  #passVerdict(): void {
-    const { chunks } = this.#verdict!;
-    this.#verdict = null;
-    for (const chunk of chunks) this.#pass(chunk);
-  }
-
-  #pass(chunk: Buffer): void {
-    const { contentLength } = this.#head!;
-    this.#sendAnswerHead();
-    this.#bytesOut += chunk.length;
-    if (contentLength !== null && this.#bytesOut >= contentLength) {
-      this.#last = chunk;
-      return;
-    }
-    if (!this.#downstream.handshake.write(chunk, () => this.#answer?.resume())) this.#answer?.pause();
-  }
-
-  #sendAnswerHead(): void {
-    if (this.#isHeadSent) return;
-    this.#isHeadSent = true;
-    this.#downstream.handshake.sendHead(this.#status!, this.#reason, this.#head!.headers);
+    const ending = failure.isTimeout ? 'timed_out' : failure.wasSent ? 'upstream_broke' : 'unreachable';
+    this.#fail(ending, upstreamError(failure.code, failure.message));
   }
 
   #refuseCredential(): void {
@@ -308,10 +249,7 @@ class Tunnel implements DialListener, Watched, Carried {
       if (!this.#isOver && !isKeepAlive(bytes)) to.pong(bytes);
     });
     from.socket.on('error', (error) => this.#endByBreach(isFromUpstream, error));
-    from.socket.on('close', (code, reason) => {
-      this.#endByClose(isFromUpstream, code, reason);
-      this.#finish();
-    });
+    from.socket.on('close', (code, reason) => this.#endByClose(isFromUpstream, code, reason));
   }
 
   #look(frame: Buffer): void {
@@ -347,22 +285,30 @@ class Tunnel implements DialListener, Watched, Carried {
   // ---- Time.
 
   check(nowMs: number): void {
-    const { pingMs } = this.#parts.options;
+    const { totalMs, pingMs } = this.#parts.options;
     if (this.#isOver) {
       this.#checkFarewells(nowMs, pingMs > 0 ? pingMs * SILENT_PINGS_MAX : FAREWELL_MS);
-      return;
-    }
-    const { totalMs, idleMs, answerIdleMs } = this.#parts.options;
-    const quietMs = nowMs - this.#movedMs;
-    if (totalMs > 0 && nowMs - this.#admission.arrival.startedMs >= totalMs) {
+    } else if (totalMs > 0 && nowMs - this.#admission.arrival.startedMs >= totalMs) {
       this.#timeOut(`The exchange lasted the ${totalMs / 1000} s of upstream.totalSeconds.`);
     } else if (this.#answer !== null) {
-      if (answerIdleMs > 0 && quietMs >= answerIdleMs)
-        this.#timeOut(`No byte moved within the ${answerIdleMs / 1000} s of upstream.idleSeconds.`);
+      this.#checkAnswer(this.#answer, nowMs);
     } else if (this.#downstreamSide !== null) {
-      if (idleMs > 0 && quietMs >= idleMs)
-        this.#timeOut(`No message within the ${idleMs / 1000} s of webSocket.idleSeconds.`);
-      else if (pingMs > 0) this.#keepAlive(nowMs, pingMs);
+      this.#checkSides(nowMs, pingMs);
+    }
+  }
+
+  #checkAnswer({ movedMs }: PlainAnswer, nowMs: number): void {
+    const { answerIdleMs } = this.#parts.options;
+    if (answerIdleMs === 0 || nowMs - movedMs < answerIdleMs) return;
+    this.#timeOut(`No byte moved within the ${answerIdleMs / 1000} s of upstream.idleSeconds.`);
+  }
+
+  #checkSides(nowMs: number, pingMs: number): void {
+    const { idleMs } = this.#parts.options;
+    if (idleMs > 0 && nowMs - this.#movedMs >= idleMs) {
+      this.#timeOut(`No message within the ${idleMs / 1000} s of webSocket.idleSeconds.`);
+    } else if (pingMs > 0) {
+      this.#keepAlive(nowMs, pingMs);
     }
   }
 
@@ -406,8 +352,7 @@ class Tunnel implements DialListener, Watched, Carried {
   /** Tells the client what can still be told: a refusal, a broken answer, or a close frame. */
   #fail(ending: Ending, error: ExchangeError, farewell: Farewell = 'cut'): void {
     if (this.#isOver) return;
-    if (this.#downstreamSide !== null || this.#isHeadSent)
-      this.#end({ ending, error, upstream: farewell, downstream: farewell });
+    if (this.#isAnswered()) this.#end({ ending, error, upstream: farewell, downstream: farewell });
     else this.#refuse(ending, refusalFor(ending, error, this.#parts.upstream.origin), error);
   }
 
@@ -418,7 +363,7 @@ class Tunnel implements DialListener, Watched, Carried {
   }
 
   /** Everything that ends an exchange comes through here, and only the first does anything. */
-  #end(end: End, answer: () => void = () => this.#endAnswer(end)): void {
+  #end(end: End, refuse: (() => void) | null = null): void {
     if (this.#isOver) return;
     this.#isOver = true;
     const attempt = this.#attempts.at(-1);
@@ -426,21 +371,22 @@ class Tunnel implements DialListener, Watched, Carried {
     if (end.upstream !== null) this.#upstreamSide?.sayFarewell(end.upstream);
     if (this.#upstreamSide === null) this.#dialing?.abort();
     this.#told.observed(this.#observation(end), () => {
-      if (this.#downstreamSide === null) answer();
+      if (refuse !== null) refuse();
+      else if (this.#downstreamSide === null) this.#endAnswer(end.ending);
       else if (end.downstream !== null) this.#downstreamSide.sayFarewell(end.downstream);
       this.#isReleased = true;
       this.#finish();
     });
   }
 
-  #endAnswer({ ending }: End): void {
-    const { handshake } = this.#downstream;
-    if (ending !== 'complete') {
-      handshake.cut();
-      return;
-    }
-    this.#sendAnswerHead();
-    handshake.end(this.#last);
+  /** What the client was told cannot be taken back. */
+  #isAnswered(): boolean {
+    return this.#downstreamSide !== null || this.#answer?.isHeadSent === true;
+  }
+
+  #endAnswer(ending: Ending): void {
+    if (ending === 'complete') this.#answer?.release();
+    else this.#downstream.handshake.cut();
   }
 
   #finish(): void {
@@ -457,14 +403,14 @@ class Tunnel implements DialListener, Watched, Carried {
 
   #observation({ ending, error }: End): Observation {
     const { usage, model } = this.#turns;
-    const isTold = ending !== 'downstream_left' || this.#downstreamSide !== null || this.#isHeadSent;
+    const isTold = ending !== 'downstream_left' || this.#isAnswered();
     return {
       attempts: this.#attempts,
       status: isTold ? this.#status : null,
       ending,
       transport: this.#downstreamSide === null ? transportOf(this.#head?.contentType ?? '', '') : 'ws',
       bytesIn: this.#bytesIn,
-      bytesOut: this.#bytesOut,
+      bytesOut: this.#answer?.bytesOut ?? this.#bytesOut,
       usage: usage === undefined ? { source: 'absent', raw: null } : { source: 'reported', raw: usage },
       modelServed: model,
       upstreamRequestId: this.#head?.requestId ?? null,
@@ -474,11 +420,15 @@ class Tunnel implements DialListener, Watched, Carried {
   }
 }
 
+function upstreamError(code: string, message: string): ExchangeError {
+  return { origin: 'upstream', code, message: message.slice(0, 1024) };
+}
+
 /** The end of a side that sent no close frame. */
 function lossOf(isUpstream: boolean): Pick<End, 'ending' | 'error'> {
   if (!isUpstream) return { ending: 'downstream_left', error: leftError() };
   const message = 'The upstream’s connection ended without a close frame.';
-  return { ending: 'upstream_broke', error: { origin: 'upstream', code: 'ECONNRESET', message } };
+  return { ending: 'upstream_broke', error: upstreamError('ECONNRESET', message) };
 }
 
 /** A close frame that tells of trouble is worth a line in the record; its reason is the business of the two sides. */

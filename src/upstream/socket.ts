@@ -122,6 +122,8 @@ export function dial(
       return;
     }
     end();
+    // Where only the connection ends the body, node:http takes a reset for that end, and half an answer would look whole.
+    connection?.once('error', (error) => answer.destroy(error));
     attempt.firstByteMs = clock.elapsedMs();
     attempt.status = answer.statusCode ?? null;
     listener.onRefused(answer.statusCode ?? 0, answer.statusMessage ?? '', bytesOf(answer.rawHeaders), answer);

@@ -467,11 +467,11 @@ describe('a handshake that the upstream refuses', () => {
     assert.ok(reply.isWhole);
   });
 
-  for (const framing of ['content-length: 1000', 'transfer-encoding: chunked']) {
+  for (const framing of ['content-length: 1000', 'transfer-encoding: chunked', 'connection: close']) {
     test(`and breaks off (${framing}) is broken for the client too`, async () => {
       stand.upstream.reception = {
         answer(connection) {
-          const piece = framing.startsWith('content') ? 'half' : '4\r\nhalf\r\n';
+          const piece = framing.endsWith('chunked') ? '4\r\nhalf\r\n' : 'half';
           connection.write(`HTTP/1.1 500 Oh\r\n${framing}\r\n\r\n${piece}`);
           setTimeout(() => connection.resetAndDestroy(), 50);
         },
