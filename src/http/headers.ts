@@ -135,8 +135,8 @@ export function downstreamHead(raw: readonly Buffer[], own: readonly string[], i
   let requestId: string | null = null;
   let retryAfterMs: number | null = null;
   let named: Set<string> | null = null;
-  // Where the operator names origins, the upstream's own CORS headers would contradict ours.
-  const speaksCors = own.includes('access-control-allow-origin');
+  // Where the operator names origins, which alone makes our replies differ, the upstream's CORS headers would contradict ours.
+  const speaksCors = own.includes('vary');
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i]!.toString('latin1');
     const value = raw[i + 1]!.toString('latin1');
