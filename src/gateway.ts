@@ -3,7 +3,6 @@ import type { Duplex } from 'node:stream';
 
 import { openAdmin } from './admin/admin.ts';
 import { openAssistants } from './assistants/assistants.ts';
-import { restingEngine } from './assistants/resting-engine.ts';
 import { keptAdminToken, leaveWhereabouts, removeWhereabouts } from './config/data-dir.ts';
 import type { Config } from './config/load.ts';
 import { Secret } from './config/secret.ts';
@@ -14,8 +13,7 @@ import { type DownstreamReply, type DownstreamRequest, openListener } from './ht
 import { Handshake } from './http/websocket.ts';
 import { equalHashes, hashToken, newAdminToken, openKeys } from './keys/keys.ts';
 import { startLogging } from './logging/logging.ts';
-import { openGenerate } from './proxy/generate.ts';
-import { type Records, openProxy } from './proxy/proxy.ts';
+import { type Records, openGenerate, openProxy } from './proxy/proxy.ts';
 import { openStore } from './store/store.ts';
 import { type Log, openLog } from './telemetry/log.ts';
 import { openMetrics } from './telemetry/metrics.ts';
@@ -81,15 +79,8 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     };
     const generator = openGenerate({ keys, upstream, records, clock, log }, config);
     opened.push(() => generator.close());
-    const { assistants: assistantStore, wakeups } = store;
     const assistants = openAssistants(
-      {
-        store: assistantStore,
-        wakeups,
-        generate: generator.generate,
-        engine: restingEngine(assistantStore, wakeups),
-        log,
-      },
+      { store: store.assistants, wakeups: store.wakeups, generate: generator.generate, log },
       config.assistants,
     );
     opened.push(() => assistants.close());

@@ -1,5 +1,5 @@
-import type { Refusal } from '../domain/refusal.ts';
 // Every no of the Assistants API: its status and its exact words, which clients match on (reference: assistants 2.10).
+import type { Refusal } from '../domain/refusal.ts';
 import { REFUSAL_HEADER } from '../http/headers.ts';
 
 export class ApiError extends Error {

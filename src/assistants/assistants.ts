@@ -15,6 +15,7 @@ import type { RunEngine } from './engine.ts';
 import { type Given, type RepeatableRequest, oncePerRequest } from './idempotency.ts';
 import { type RequestSchemas, requestSchemas } from './requests.ts';
 import { changedResources } from './resources.ts';
+import { restingEngine } from './resting-engine.ts';
 import { findOperation, isOurs } from './routes.ts';
 import { STREAM_HEADERS, framesOf } from './stream.ts';
 import { startSweep } from './sweep.ts';
@@ -28,7 +29,8 @@ export interface AssistantsParts {
   readonly store: AssistantStore;
   readonly wakeups: Wakeups;
   readonly generate: Generate;
-  readonly engine: RunEngine;
+  /** In place of the one that executes runs. */
+  readonly engine?: RunEngine;
   readonly log: Log;
 }
 
@@ -44,9 +46,10 @@ export interface Assistants {
 
 /** @throws Error that names the setting, for a template that is none */
 export function openAssistants(
-  { store, wakeups, generate, engine, log }: AssistantsParts,
+  { store, wakeups, generate, log, ...parts }: AssistantsParts,
   settings: AssistantsSettings,
 ): Assistants {
+  const engine = parts.engine ?? restingEngine(store, wakeups);
   const schemas = requestSchemas(settings);
   const sweep = startSweep(store, wakeups, log);
   const changes = runChanges(wakeups);

@@ -1,6 +1,6 @@
-import type { ChangeResources } from '../domain/assistant-store.ts';
 // Files and vector stores that requests name or ask for (reference: assistants 2.11). Stores are made upstream before anything
 // is written here: if that fails, the whole request fails.
+import type { ChangeResources } from '../domain/assistant-store.ts';
 import type { Attachment, ToolResources } from '../domain/assistants.ts';
 import * as errors from './api-error.ts';
 import type { NewResources, NewVectorStore } from './fields.ts';

@@ -18,7 +18,7 @@ import type { Log } from '../telemetry/log.ts';
 import type { PooledCredential, ReplyListener, Sending, Upstream, UpstreamFailure } from '../upstream/upstream.ts';
 import { restsUntil } from './credential-reply.ts';
 import { type ReplyObserver, observeReply, transportOf } from './observe.ts';
-import { type Records, intentOf } from './proxy.ts';
+import { type Records, intentOf } from './records.ts';
 import { recordOf, refusalRecord, settle } from './settle.ts';
 import { type Watch, type Watched, openWatch } from './watch.ts';
 

@@ -2,12 +2,11 @@
 import type { Config } from '../config/load.ts';
 import type { Clock } from '../domain/clock.ts';
 import type { Emulation } from '../domain/emulation.ts';
-import type { ExchangeRecord, Intent } from '../domain/exchange-record.ts';
+import type { ExchangeRecord } from '../domain/exchange-record.ts';
 import type { Admission, Arrival, Settlement } from '../domain/exchange.ts';
 import { newId } from '../domain/id.ts';
 import type { Caller } from '../domain/key.ts';
 import { Refusal } from '../domain/refusal.ts';
-import type { Written } from '../domain/stores.ts';
 import { checkArrival } from '../http/arrival-check.ts';
 import { type BodyPart, NO_BODY, announcedLength } from '../http/body.ts';
 import { type Cors, corsRules } from '../http/cors.ts';
@@ -26,16 +25,14 @@ import { KEY_SUBPROTOCOL, authenticate } from './authenticate.ts';
 import { type CarryParts, carry } from './carry.ts';
 import { EMULATED_BODY_BYTES_MAX, emulate } from './emulate.ts';
 import { FirstPartWait } from './first-part.ts';
+import { type Records, intentOf } from './records.ts';
 import { recordOf, refusalRecord, settle, turnRecord } from './settle.ts';
 import { type TunnelParts, tunnel } from './tunnel.ts';
 import { type Watch, openWatch } from './watch.ts';
 import { WholeBodyWait } from './whole-body.ts';
 
-/** Where intents and records go. */
-export interface Records {
-  writeIntent(intent: Intent, written: Written): void;
-  writeRecord(record: ExchangeRecord, written: Written): void;
-}
+export { openGenerate } from './generate.ts';
+export type { Records } from './records.ts';
 
 export interface ProxyParts {
   readonly keys: Keys;
@@ -414,19 +411,6 @@ export function arrive(request: DownstreamRequest, clock: Clock, isUpgrade = fal
     endpoint: findEndpoint(method, path, isUpgrade),
     rawHeaders,
     clientAddress: request.socket.remoteAddress ?? '',
-  };
-}
-
-export function intentOf({ arrival, caller, model }: Admission): Intent {
-  return {
-    id: arrival.id,
-    at: arrival.receivedAt,
-    teamId: caller.team.id,
-    keyId: caller.key.id,
-    method: arrival.method,
-    path: arrival.path,
-    endpoint: arrival.endpoint?.path ?? null,
-    model,
   };
 }
 
