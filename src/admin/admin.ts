@@ -47,7 +47,9 @@ export function openAdmin(parts: AdminParts): Admin {
     );
   });
   app.onError((error, c) => {
-    sendRefusal(c.env.outgoing, asRefusal(error, parts.log), null);
+    const refusal = asRefusal(error, parts.log);
+    // A client that left is told nothing.
+    if (!c.env.outgoing.destroyed) sendRefusal(c.env.outgoing, refusal, null);
     return RESPONSE_ALREADY_SENT;
   });
 

@@ -34,7 +34,8 @@ async function readWhole(stream: ReadableStream<Uint8Array> | null): Promise<Buf
   const chunks: Uint8Array[] = [];
   let length = 0;
   try {
-    for await (const chunk of stream ?? []) {
+    // What is not read stays where it is: to cancel it would cut the connection before the refusal is out.
+    for await (const chunk of stream?.values({ preventCancel: true }) ?? []) {
       length += chunk.length;
       if (length > BODY_BYTES_MAX) break;
       chunks.push(chunk);
