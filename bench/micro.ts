@@ -13,7 +13,7 @@ import { openKeys } from '../src/keys/keys.ts';
 import { findEndpoint } from '../src/openai/endpoints.ts';
 import { scanRequest } from '../src/openai/request.ts';
 import { observeReply } from '../src/proxy/observe.ts';
-import { intentOf } from '../src/proxy/proxy.ts';
+import { intentOf } from '../src/proxy/records.ts';
 import { recordOf, settle } from '../src/proxy/settle.ts';
 import { openStore } from '../src/store/store.ts';
 import { chatRequest } from './fixtures.ts';
