@@ -1,7 +1,15 @@
 // Carries one admitted exchange to the upstream and back. Never throws: whatever happens becomes an ending, and the ending
 // is told exactly once. The client's last byte waits until what was observed is on record.
 import type { Clock } from '../domain/clock.ts';
-import type { Admission, Attempt, Ending, ExchangeError, Observation, UsageReport } from '../domain/exchange.ts';
+import type {
+  Admission,
+  Arrival,
+  Attempt,
+  Ending,
+  ExchangeError,
+  Observation,
+  UsageReport,
+} from '../domain/exchange.ts';
 import { Refusal } from '../domain/refusal.ts';
 import { type BodyPart, RelayedBody, WHOLE_BODY_BYTES_MAX } from '../http/body.ts';
 import { OVERHEAD_HEADER, type ReplyHead, downstreamHead, headerValue, upstreamHeaders } from '../http/headers.ts';
@@ -11,7 +19,7 @@ import type { RequestScan } from '../openai/request.ts';
 import type { ReplyFacts } from '../openai/usage.ts';
 import type { PooledCredential, ReplyListener, Sending, Upstream, UpstreamFailure } from '../upstream/upstream.ts';
 import { amendHeaders } from './amend.ts';
-import { type CredentialVerdict, judgeCredentialReply, restsUntil } from './credential-reply.ts';
+import { type CredentialVerdict, credentialRefusal, judgeCredentialReply, restsUntil } from './credential-reply.ts';
 import { type ReplyObserver, observeReply, transportOf } from './observe.ts';
 import type { Watch, Watched } from './watch.ts';
 
@@ -196,7 +204,7 @@ class Carriage implements ReplyListener, Watched, Carried {
     const head = downstreamHead(rawHeaders, ownHeaders, options.identity);
     this.#head = head;
     if (headerValue(request.rawHeaders, OVERHEAD_HEADER) !== null)
-      head.headers.push(OVERHEAD_HEADER, this.#overheadMs());
+      head.headers.push(OVERHEAD_HEADER, overheadMs(this.#admission.arrival, this.#attempts.at(-1)!, this.#movedMs));
     if (status === 401 || status === 403 || status === 429) this.#restCredential(status, head);
     if (status === 401 || status === 403) this.#verdict = judgeCredentialReply(status);
     this.#observer = observeReply(head.contentType, head.contentEncoding);
@@ -416,11 +424,7 @@ class Carriage implements ReplyListener, Watched, Carried {
     const { upstream } = this.#parts;
     const upstreamStatus = this.#status;
     const retry = upstream.credentials.hasOtherAwake(this.#credential!);
-    const refusal = new Refusal(
-      'upstream_credential',
-      `The upstream refused the gateway's own credential "${this.#credential!.name}" with ${upstreamStatus}. The operator must check it.`,
-      { retry },
-    );
+    const refusal = credentialRefusal(this.#credential!.name, upstreamStatus, retry);
     this.#head = null;
     this.#endWithRefusal('complete', refusal, {
       origin: 'gateway',
@@ -440,14 +444,6 @@ class Carriage implements ReplyListener, Watched, Carried {
   #restCredential(status: number, head: ReplyHead): void {
     const { upstream, clock, options } = this.#parts;
     upstream.credentials.rest(this.#credential!, restsUntil(status, head.retryAfterMs, clock.now(), options.restMs));
-  }
-
-  #overheadMs(): string {
-    const { arrival } = this.#admission;
-    const last = this.#attempts.at(-1)!;
-    const now = this.#parts.clock.elapsedMs();
-    const upstreamMs = (last.firstByteMs ?? now) - last.startedMs;
-    return Math.max(0, now - arrival.startedMs - upstreamMs).toFixed(3);
   }
 
   #watchDeparture(): void {
@@ -537,6 +533,12 @@ function breakReply(reply: DownstreamReply, contentLength: number | null): void 
   const endsByClosing = contentLength === null && !reply.chunkedEncoding;
   if (endsByClosing && reply.socket) reply.socket.resetAndDestroy();
   else reply.destroy();
+}
+
+/** Our own share of the time until the reply's head goes downstream. */
+export function overheadMs(arrival: Arrival, attempt: Attempt, nowMs: number): string {
+  const upstreamMs = (attempt.firstByteMs ?? nowMs) - attempt.startedMs;
+  return Math.max(0, nowMs - arrival.startedMs - upstreamMs).toFixed(3);
 }
 
 export function leftError(): ExchangeError {

@@ -1,4 +1,5 @@
 // A 401, 403 or 429 from the upstream: is it about our credential? Then the client must not see it, and the credential rests.
+import { Refusal } from '../domain/refusal.ts';
 
 /** Enough for any error body; a longer one is not about a credential. */
 const BODY_BYTES_MAX = 16 * 1024;
@@ -51,6 +52,15 @@ function speaksOfCredential(body: Buffer): boolean {
   }
   if (typeof error?.code === 'string' && CREDENTIAL_CODES.has(error.code)) return true;
   return typeof error?.message === 'string' && CREDENTIAL_WORDS.test(error.message);
+}
+
+/** @param retry whether another credential is awake, that a second try would meet */
+export function credentialRefusal(name: string, upstreamStatus: number, retry: boolean): Refusal {
+  return new Refusal(
+    'upstream_credential',
+    `The upstream refused the gateway's own credential "${name}" with ${upstreamStatus}. The operator must check it.`,
+    { retry },
+  );
 }
 
 /** Wall clock in ms: until when a credential that was turned away is passed over. */

@@ -4,15 +4,22 @@ import type { Readable } from 'node:stream';
 
 import type { Clock } from '../domain/clock.ts';
 import type { Admission, Attempt, Ending, ExchangeError, Observation } from '../domain/exchange.ts';
-import { Refusal } from '../domain/refusal.ts';
+import type { Refusal } from '../domain/refusal.ts';
 import type { OpenSocket } from '../domain/socket.ts';
-import { type ReplyHead, downstreamHead, upstreamHeaders, withoutHandshake } from '../http/headers.ts';
+import {
+  OVERHEAD_HEADER,
+  type ReplyHead,
+  downstreamHead,
+  headerValue,
+  upstreamHeaders,
+  withoutHandshake,
+} from '../http/headers.ts';
 import type { Handshake } from '../http/websocket.ts';
 import { type Turn, type TurnReader, openTurnReader } from '../openai/turns.ts';
 import type { DialFailure, DialListener, Dialing, PooledCredential, Upstream } from '../upstream/upstream.ts';
 import { KEY_SUBPROTOCOL } from './authenticate.ts';
-import { type Carried, type Observed, leftError, refusalFor } from './carry.ts';
-import { restsUntil } from './credential-reply.ts';
+import { type Carried, type Observed, leftError, overheadMs, refusalFor } from './carry.ts';
+import { credentialRefusal, restsUntil } from './credential-reply.ts';
 import { transportOf } from './observe.ts';
 import { PlainAnswer } from './plain-answer.ts';
 import { type Farewell, Side, isKeepAlive } from './side.ts';
@@ -170,12 +177,11 @@ class Tunnel implements DialListener, Watched, Carried {
 
   onOpen(socket: OpenSocket, rawHeaders: readonly Buffer[], subprotocol: string | null): void {
     const { clock, options } = this.#parts;
-    const { handshake, ownHeaders } = this.#downstream;
-    const head = downstreamHead(rawHeaders, ownHeaders, options.identity);
-    this.#head = head;
+    const head = this.#readHead(rawHeaders);
     const now = clock.elapsedMs();
     const upstreamSide = new Side(socket, now, () => this.#finish());
     this.#upstreamSide = upstreamSide;
+    const { handshake } = this.#downstream;
     const accepted = handshake.accept(subprotocol, withoutHandshake(head.headers), options.messageBytesMax);
     if (accepted === null) {
       this.#leave();
@@ -191,18 +197,28 @@ class Tunnel implements DialListener, Watched, Carried {
 
   onRefused(status: number, reason: string, rawHeaders: readonly Buffer[], body: Readable): void {
     const { upstream, clock, options } = this.#parts;
-    const { handshake, ownHeaders } = this.#downstream;
-    const head = downstreamHead(rawHeaders, ownHeaders, options.identity);
+    const head = this.#readHead(rawHeaders);
     this.#status = status;
-    this.#head = head;
     if (status === 401 || status === 403 || status === 429) {
       upstream.credentials.rest(this.#credential!, restsUntil(status, head.retryAfterMs, clock.now(), options.restMs));
     }
-    this.#answer = new PlainAnswer(handshake, { status, reason, head }, body, clock, (how) => {
+    this.#answer = new PlainAnswer(this.#downstream.handshake, { status, reason, head }, body, clock, (how) => {
       if (how === 'whole') this.#end({ ending: 'complete', error: null, upstream: null, downstream: null });
       else if (how === 'credential') this.#refuseCredential();
       else this.#fail('upstream_broke', upstreamError(how.code ?? how.name, how.message));
     });
+  }
+
+  /** What goes downstream of the answer's head, whatever the answer is. */
+  #readHead(rawHeaders: readonly Buffer[]): ReplyHead {
+    const { clock, options } = this.#parts;
+    const { arrival } = this.#admission;
+    const head = downstreamHead(rawHeaders, this.#downstream.ownHeaders, options.identity);
+    if (headerValue(arrival.rawHeaders, OVERHEAD_HEADER) !== null) {
+      head.headers.push(OVERHEAD_HEADER, overheadMs(arrival, this.#attempts.at(-1)!, clock.elapsedMs()));
+    }
+    this.#head = head;
+    return head;
   }
 
   onFailure(failure: DialFailure): void {
@@ -213,11 +229,8 @@ class Tunnel implements DialListener, Watched, Carried {
   #refuseCredential(): void {
     const { upstream } = this.#parts;
     const upstreamStatus = this.#status!;
-    const refusal = new Refusal(
-      'upstream_credential',
-      `The upstream refused the gateway's own credential "${this.#credential!.name}" with ${upstreamStatus}. The operator must check it.`,
-      { retry: upstream.credentials.hasOtherAwake(this.#credential!) },
-    );
+    const retry = upstream.credentials.hasOtherAwake(this.#credential!);
+    const refusal = credentialRefusal(this.#credential!.name, upstreamStatus, retry);
     this.#head = null;
     this.#refuse('complete', refusal, {
       origin: 'gateway',

@@ -352,6 +352,11 @@ describe('the 101', () => {
     assert.equal(record!.upstream_request_id, 'req_socket_1');
   });
 
+  test('tells the gateway’s own share of the time where it is asked for', async () => {
+    const { client } = await stand.open('/openai/realtime', { headers: { 'x-throughway-overhead-ms': '1' } });
+    assert.match(String(client.handshake!.headers['x-throughway-overhead-ms']), /^\d+\.\d{3}$/);
+  });
+
   test('keeps header bytes beyond ASCII', async () => {
     stand.upstream.reception = {
       answer: (connection, handshake) => connection.write(acceptance(handshake, ['x-name', 'caf\u00e9 \u00c3\u00a9'])),
