@@ -156,6 +156,118 @@ describe('the sandbox', () => {
     assert.equal(forbidden.output[0]?.type, 'message');
   });
 
+  test('a vector store takes files, is searched, and is gone once deleted', async () => {
+    const upload = async (name: string, text: string) =>
+      (await client.files.create({ purpose: 'assistants', file: await toFile(Buffer.from(text), name) })).id;
+    const depth = await upload('depth.md', 'The wreck lies at forty metres.');
+    const store = await client.vectorStores.create({ name: 'guides', file_ids: [depth] });
+    assert.equal(store.status, 'completed');
+    const second = await client.vectorStores.files.createAndPoll(store.id, {
+      file_id: await upload('air.md', 'Two tanks.'),
+    });
+    assert.equal(second.status, 'completed');
+    assert.equal((await client.vectorStores.retrieve(store.id)).file_counts.completed, 2);
+    const found = await client.vectorStores.search(store.id, { query: 'How deep is the wreck?' });
+    assert.deepEqual(
+      found.data.map(({ filename, content }) => [filename, content[0]?.text]),
+      [
+        ['depth.md', 'The wreck lies at forty metres.'],
+        ['air.md', 'Two tanks.'],
+      ],
+    );
+    await assert.rejects(client.vectorStores.create({ file_ids: ['file-nobody'] }), /No such File object: file-nobody/);
+    assert.equal((await client.vectorStores.delete(store.id)).deleted, true);
+    await assert.rejects(client.vectorStores.retrieve(store.id), OpenAI.NotFoundError);
+  });
+
+  test('a file search is called, told in its stream, and its best file quoted and cited', async () => {
+    const file = await client.files.create({
+      purpose: 'assistants',
+      file: await toFile(Buffer.from('The wreck lies at forty metres.'), 'depth.md'),
+    });
+    const store = await client.vectorStores.create({ file_ids: [file.id] });
+    const asked: OpenAI.Responses.ResponseCreateParams = {
+      model: 'gpt-5.1',
+      input: 'How deep is the wreck?',
+      tools: [{ type: 'file_search', vector_store_ids: [store.id] }],
+      include: ['file_search_call.results'],
+    };
+    const types: string[] = [];
+    let streamed: OpenAI.Responses.Response | undefined;
+    let text = '';
+    for await (const event of await client.responses.create({ ...asked, stream: true })) {
+      if (types.at(-1) !== event.type) types.push(event.type);
+      if (event.type === 'response.output_text.delta') text += event.delta;
+      if (event.type === 'response.completed') streamed = event.response;
+    }
+    assert.deepEqual(types.slice(2), [
+      'response.output_item.added',
+      'response.file_search_call.in_progress',
+      'response.file_search_call.searching',
+      'response.file_search_call.completed',
+      'response.output_item.done',
+      'response.output_item.added',
+      'response.content_part.added',
+      'response.output_text.delta',
+      'response.output_text.annotation.added',
+      'response.output_text.done',
+      'response.content_part.done',
+      'response.output_item.done',
+      'response.completed',
+    ]);
+    const whole = await client.responses.create({ ...asked, stream: false });
+    for (const { output, output_text } of [streamed ?? whole, whole]) {
+      const [call, message] = output;
+      assert.ok(call?.type === 'file_search_call' && message?.type === 'message');
+      assert.deepEqual(
+        call.results?.map(({ file_id, filename }) => [file_id, filename]),
+        [[file.id, 'depth.md']],
+      );
+      const [part] = message.content;
+      assert.ok(part?.type === 'output_text');
+      assert.match(part.text, /The search found depth\.md: "The wreck lies at forty metres\."$/);
+      assert.deepEqual(part.annotations, [
+        { type: 'file_citation', file_id: file.id, filename: 'depth.md', index: part.text.length },
+      ]);
+      if (output_text !== undefined) assert.equal(output_text, part.text);
+      assert.equal(part.text, text);
+    }
+    assert.deepEqual(streamed?.usage, whole.usage);
+  });
+
+  test('code is run in name only, and draws a picture where one is asked for', async () => {
+    const run = async (input: string) => {
+      const { output } = await client.responses.create({
+        model: 'gpt-5.1',
+        input,
+        tools: [{ type: 'code_interpreter', container: { type: 'auto' } }],
+        include: ['code_interpreter_call.outputs'],
+      });
+      const call = output.find(({ type }) => type === 'code_interpreter_call');
+      return call?.type === 'code_interpreter_call' ? call.outputs?.map(({ type }) => type) : undefined;
+    };
+    assert.deepEqual(await run('Count the words.'), ['logs']);
+    assert.deepEqual(await run('Draw the words.'), ['logs', 'image']);
+    assert.equal(await run('Solve 3x + 11 = 14'), undefined);
+  });
+
+  test('a function comes before a file tool, and its output ends the turn', async () => {
+    const tools: OpenAI.Responses.Tool[] = [
+      { type: 'code_interpreter', container: { type: 'auto' } },
+      { type: 'function', strict: true, ...weather },
+    ];
+    const asked = { role: 'user' as const, content: 'The weather?' };
+    const first = await client.responses.create({ model: 'gpt-5.1', input: [asked], tools });
+    const [call] = first.output;
+    assert.ok(call?.type === 'function_call');
+    const output = { type: 'function_call_output' as const, call_id: call.call_id, output: '21 degrees' };
+    const second = await client.responses.create({ model: 'gpt-5.1', input: [asked, call, output], tools });
+    assert.deepEqual(
+      second.output.map(({ type }) => type),
+      ['message'],
+    );
+  });
+
   test('an equation is solved without the tools on offer, unless the caller insists on one', async () => {
     const tools: OpenAI.ChatCompletionTool[] = [{ type: 'function', function: weather }];
     const solved = await client.chat.completions.create({ model: 'gpt-4o', messages: question, tools });

@@ -72,8 +72,8 @@ function transcribe(request: ChatCompletionRequest): FixtureResponse {
   };
 }
 
-/** A PNG of one red pixel. */
-function redDot(): string {
+/** A PNG of one red pixel, in base 64. */
+export function redDot(): string {
   return 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8DwHwAFBQIAX8jx0gAAAABJRU5ErkJggg==';
 }
 

@@ -1,8 +1,11 @@
 // Starts the built-in upstream for trying and testing: @copilotkit/aimock with our answers.
 // It never leaves this machine, knows no credential, and names itself in every reply.
+import { systemClock } from '../domain/clock.ts';
+import { type FileToolUse, useFileTool } from './file-tools.ts';
 import { fixtures, moderationFixtures } from './fixtures.ts';
 import { realtimeUsage } from './realtime.ts';
 import { completeReply } from './reply.ts';
+import { type StoredFile, type VectorStores, openVectorStores } from './vector-stores.ts';
 
 type Aimock = typeof import('@copilotkit/aimock');
 type AimockServer = Awaited<ReturnType<Aimock['createServer']>>;
@@ -23,18 +26,25 @@ export interface Sandbox {
 export async function startSandbox(options: { host?: string; port: number }): Promise<Sandbox> {
   const { host = '127.0.0.1', port } = options;
   const aimock = await loadAimock();
+  const bodies: Bodies = new WeakMap();
+  const vectorStores = openVectorStores({
+    readFile: (id) => readFile(url, id),
+    bodyOf: (request) => bodies.get(request) ?? Promise.resolve(''),
+    clock: systemClock,
+  });
   const upstream = await aimock.createServer(
     fixtures,
     { host, port, logLevel: 'silent', journalMaxEntries: journalEntriesMax },
-    [],
+    [vectorStores.mount],
     { search: [], rerank: [], moderation: moderationFixtures },
   );
+  const url = `http://${reachable(host)}:${portOf(upstream)}/v1`;
   nameItself(upstream);
-  completeReplies(upstream);
+  completeReplies(upstream, bodies, vectorStores);
   countRealtime(aimock);
 
   return {
-    url: `http://${reachable(host)}:${portOf(upstream)}/v1`,
+    url,
     close: () =>
       new Promise((resolve, reject) => {
         upstream.server.close((error) => (error ? reject(error) : resolve()));
@@ -68,19 +78,56 @@ function nameItself({ server }: AimockServer): void {
   });
 }
 
-function completeReplies({ server, journal }: AimockServer): void {
+/** Whole bodies of requests, by the request. */
+type Bodies = WeakMap<object, Promise<string>>;
+
+function completeReplies({ server, journal }: AimockServer, bodies: Bodies, vectorStores: VectorStores): void {
   server.prependListener('request', (request, reply) => {
-    const body: Buffer[] = [];
+    const chunks: Buffer[] = [];
+    const body = () => Buffer.concat(chunks).toString();
     // aimock starts to read in the same tick, so that listening here loses it nothing.
-    request.on('data', (chunk: Buffer) => body.push(chunk));
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    bodies.set(request, new Promise((resolve) => request.once('end', () => resolve(body()))));
+
+    let use: FileToolUse | null | undefined;
+    const fileTool = (): FileToolUse | null => {
+      if (request.method !== 'POST' || request.url?.split('?')[0] !== '/v1/responses') return null;
+      if (use === undefined) use = useFileTool(JSON.parse(body()), vectorStores);
+      return use;
+    };
+    const write = reply.write.bind(reply) as (...given: unknown[]) => boolean;
+    reply.write = (chunk: unknown, ...rest: unknown[]) => {
+      const data =
+        typeof chunk === 'string' && chunk.startsWith('event: response.')
+          ? /^data: (.*)$/m.exec(chunk)?.[1]
+          : undefined;
+      const events = data === undefined ? undefined : fileTool()?.events(JSON.parse(data));
+      if (events === undefined) return write(chunk, ...rest);
+      return write(
+        events.map((event) => `event: ${String(event['type'])}\ndata: ${JSON.stringify(event)}\n\n`).join(''),
+      );
+    };
     const end = reply.end.bind(reply) as (...given: unknown[]) => typeof reply;
     reply.end = (chunk?: unknown, ...rest: unknown[]) => {
       if (typeof chunk !== 'string') return end(chunk, ...rest);
+      if (reply.statusCode === 200 && chunk.startsWith('{')) {
+        const tool = fileTool();
+        if (tool !== null) return end(JSON.stringify(tool.whole(JSON.parse(chunk))), ...rest);
+      }
       // aimock writes the journal and the reply without a pause between, so the last entry is this request's.
       const prompt = promptOf(journal.getLast());
-      return end(completeReply(chunk, { prompt, body: () => Buffer.concat(body).toString() }), ...rest);
+      return end(completeReply(chunk, { prompt, body }), ...rest);
     };
   });
+}
+
+/** From the sandbox's own files; null for an unknown id. */
+async function readFile(url: string, id: string): Promise<StoredFile | null> {
+  const path = `${url}/files/${encodeURIComponent(id)}`;
+  const found = await fetch(path);
+  if (!found.ok) return null;
+  const { filename } = (await found.json()) as { filename: string };
+  return { id, filename, text: await (await fetch(`${path}/content`)).text() };
 }
 
 function promptOf(entry: ReturnType<AimockServer['journal']['getLast']>): string {
