@@ -40,6 +40,8 @@ export interface GatewayOptions {
   readonly isSandbox?: boolean;
 }
 
+/** How long a key revoked by another replica may still open anything here. */
+const SHARED_KEY_MS = 2000;
 /** How long cut exchanges may take to be recorded. */
 const CUT_MS = 1500;
 const LOOK_EVERY_MS = 20;
@@ -61,7 +63,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
       clock,
     });
     opened.push(() => store.close());
-    const keys = await openKeys(store.keys, store.teams, clock);
+    const keys = await openKeys(store.keys, store.teams, clock, config.databaseUrl === null ? null : SHARED_KEY_MS);
     const adminToken = config.adminToken ?? keptAdminToken(config.dataDir, newAdminToken);
     const logging = await startLogging(store.spool, config.logging, clock, log);
     opened.push(() => logging.close());

@@ -2,11 +2,12 @@
 import type { Clock } from '../domain/clock.ts';
 import { type KeyId, type TeamId, newId } from '../domain/id.ts';
 import type { Caller, VirtualKey } from '../domain/key.ts';
+import { Refusal } from '../domain/refusal.ts';
 import type { KeyStore, Listed, Page, TeamStore } from '../domain/stores.ts';
 import { DEFAULT_TEAM_NAME, type Team } from '../domain/team.ts';
 import { equalHashes, hashToken, isWellFormed, newAdminToken, newToken, tokenHint } from './token.ts';
 
-/** Callers remembered between look-ups; the longest unused goes first. */
+/** Callers remembered between look-ups; the oldest goes first. */
 const CACHE_MAX = 10_000;
 
 export interface NewKey {
@@ -32,6 +33,12 @@ export interface Keys {
   listTeams(page: Page): Promise<Listed<Team>>;
 }
 
+interface Remembered {
+  readonly caller: Caller;
+  /** Monotonic, milliseconds. */
+  readonly untilMs: number;
+}
+
 export class UnknownTeam extends Error {
   override readonly name = 'UnknownTeam';
 
@@ -42,30 +49,51 @@ export class UnknownTeam extends Error {
 
 export { newAdminToken, equalHashes, hashToken };
 
-export async function openKeys(store: KeyStore, teams: TeamStore, clock: Clock): Promise<Keys> {
+/**
+ * @param rememberMs how long a caller is believed without asking the store again: the longest that a revocation by another
+ *   process goes unseen. Null where this process is the only one.
+ */
+export async function openKeys(
+  store: KeyStore,
+  teams: TeamStore,
+  clock: Clock,
+  rememberMs: number | null,
+): Promise<Keys> {
   const defaultTeam = await findOrMakeDefaultTeam(teams, clock);
-  /** By token hash. A Map remembers the order of insertion: its first is the longest unused. */
-  const callers = new Map<string, Caller>();
+  /** By token hash. A Map remembers the order of insertion: its first is the oldest. */
+  const callers = new Map<string, Remembered>();
 
   function findCaller(token: string): Caller | null | Promise<Caller | null> {
     if (!isWellFormed(token)) return null;
     const tokenHash = hashToken(token);
-    const caller = callers.get(tokenHash);
-    if (caller === undefined) return readCaller(tokenHash);
-    return opens(caller.key, tokenHash) ? caller : null;
+    const remembered = callers.get(tokenHash);
+    if (remembered === undefined || clock.elapsedMs() >= remembered.untilMs) return readCaller(tokenHash);
+    return opens(remembered.caller.key, tokenHash) ? remembered.caller : null;
   }
 
   async function readCaller(tokenHash: string): Promise<Caller | null> {
-    const key = await store.findKeyByTokenHash(tokenHash);
-    if (key === null || !opens(key, tokenHash)) return null;
-    const team = await teams.findTeam(key.teamId);
-    if (team === null) throw new Error(`the key ${key.id} names the team ${key.teamId}, which does not exist`);
-    // It may have been revoked while the team was read.
-    if (revoked.has(key.id)) return null;
-    const caller = { key, team };
+    const untilMs = rememberMs === null ? Number.POSITIVE_INFINITY : clock.elapsedMs() + rememberMs;
+    const found = await askStore(tokenHash);
+    // It may have been revoked while it was read.
+    if (found === null || !opens(found.key, tokenHash) || revoked.has(found.key.id)) {
+      callers.delete(tokenHash);
+      return null;
+    }
     if (callers.size >= CACHE_MAX) callers.delete(callers.keys().next().value!);
-    callers.set(tokenHash, caller);
-    return caller;
+    callers.set(tokenHash, { caller: found, untilMs });
+    return found;
+  }
+
+  /** @throws Refusal where the store cannot be asked: nobody is let in unseen, and nobody is told that a good key is bad. */
+  async function askStore(tokenHash: string): Promise<Caller | null> {
+    try {
+      const key = await store.findKeyByTokenHash(tokenHash);
+      const team = key && (await teams.findTeam(key.teamId));
+      return key && team && { key, team };
+    } catch (cause) {
+      const message = 'The gateway cannot look up virtual keys now; its store does not answer.';
+      throw new Refusal('overloaded', message, { retryAfterMs: 1000, cause });
+    }
   }
 
   /** Ids revoked by this process: a look-up that was under way when that happened must not bring one back. */
