@@ -7,7 +7,7 @@ import { type Desk, type Operation, object, secondsNow } from './desk.ts';
 import { listOf, pageOf } from './lists.ts';
 import { modelProblem } from './models.ts';
 import type { Body } from './requests.ts';
-import { changedResources, makeResources } from './resources.ts';
+import { changedResources, knownFiles, makeResources } from './resources.ts';
 import { parseBody } from './validate.ts';
 import { assistantObject, deletedObject } from './wire.ts';
 
@@ -46,9 +46,10 @@ export function newAssistant(asked: Body<'createAssistant'>): Omit<Assistant, 't
 export const retrieveAssistant: Operation = async (desk, { caller, ids }) =>
   object(assistantObject(await knownAssistant(desk, caller.team.id, ids.assistant_id)));
 
-export const modifyAssistant: Operation = async (desk, { caller, ids, body }) => {
+export const modifyAssistant: Operation = async (desk, { caller, ids, body, calls }) => {
   const asked = parseBody(desk.schemas.modifyAssistant, body);
   await knownAssistant(desk, caller.team.id, ids.assistant_id);
+  await knownFiles(asked.tool_resources?.code_interpreter?.file_ids ?? [], calls);
   const changed = await desk.store.updateAssistant(caller.team.id, ids.assistant_id, (stored) => {
     const assistant = changedAssistant(stored, asked);
     refuseModel(assistant);

@@ -51,6 +51,7 @@ export function openAssistants(
 ): Assistants {
   const engine = parts.engine ?? restingEngine(store, wakeups);
   const schemas = requestSchemas(settings);
+  const templates = readTemplates(settings, schemas);
   const sweep = startSweep(store, wakeups, log);
   const changes = runChanges(wakeups);
   const once = oncePerRequest(store);
@@ -60,7 +61,7 @@ export function openAssistants(
     wakeups,
     settings,
     schemas,
-    templates: readTemplates(settings, schemas),
+    templates,
     queuedRuns: sweep.queuedRuns,
     onRunChange: changes.listen,
     inTurn: turns(),

@@ -1,7 +1,7 @@
 // Files and vector stores that requests name or ask for (reference: assistants 2.11). Stores are made upstream before anything
 // is written here: if that fails, the whole request fails.
 import type { ChangeResources } from '../domain/assistant-store.ts';
-import type { Attachment, ToolResources } from '../domain/assistants.ts';
+import { type Attachment, GENERATED_FILE_PREFIX, type ToolResources } from '../domain/assistants.ts';
 import * as errors from './api-error.ts';
 import type { NewResources, NewVectorStore } from './fields.ts';
 import type { UpstreamCalls } from './upstream-calls.ts';
@@ -24,6 +24,7 @@ export async function makeResources(
   const files = asked.code_interpreter?.file_ids;
   const search = asked.file_search;
   const store = search?.vector_stores?.[0];
+  await knownFiles(files ?? [], calls);
   const ids = store === undefined ? search?.vector_store_ids : [await makeStore(store, owner, calls)];
   return {
     ...(files !== undefined && { code_interpreter: { file_ids: files } }),
@@ -84,6 +85,7 @@ export async function attach(
   const allCode = union(current.code_interpreter?.file_ids ?? [], forCode);
   if (allCode.length > CODE_FILES_MAX)
     throw errors.arrayTooLong('tool_resources.code_interpreter.file_ids', CODE_FILES_MAX, allCode.length);
+  await knownFiles(forCode, calls);
   const store =
     forSearch.length === 0 ? undefined : await addToStore(forSearch, current.file_search?.vector_store_ids[0], calls);
 
@@ -94,6 +96,20 @@ export async function attach(
     }),
     ...(store !== undefined && { file_search: { vector_store_ids: [store] } }),
   });
+}
+
+/** Files for the code interpreter are mounted when a run comes to it: that is late to hear that one is not there. @throws ApiError */
+export async function knownFiles(fileIds: readonly string[], calls: UpstreamCalls): Promise<void> {
+  const elsewhere = fileIds.filter((id) => !id.startsWith(GENERATED_FILE_PREFIX));
+  await Promise.all(
+    elsewhere.map(async (id) => {
+      try {
+        await calls.call('GET', `/v1/files/${encodeURIComponent(id)}`);
+      } catch (error) {
+        throw error instanceof errors.ApiError && error.status === 404 ? errors.noSuchFile(id, 400) : error;
+      }
+    }),
+  );
 }
 
 async function addToStore(

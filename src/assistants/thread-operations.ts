@@ -6,7 +6,7 @@ import { type Asked, type Desk, type Operation, object, secondsNow } from './des
 import type { NewMessage, NewResources } from './fields.ts';
 import { listOf, pageOf } from './lists.ts';
 import type { Body } from './requests.ts';
-import { attach, changedResources, makeResources } from './resources.ts';
+import { attach, changedResources, knownFiles, makeResources } from './resources.ts';
 import { parseBody } from './validate.ts';
 import { deletedObject, messageObject, threadObject } from './wire.ts';
 
@@ -65,9 +65,11 @@ export function newMessage(asked: NewMessage, teamId: TeamId, threadId: ThreadId
 export const retrieveThread: Operation = async (desk, { caller, ids }) =>
   object(threadObject(await knownThread(desk, caller.team.id, ids.thread_id)));
 
-export const modifyThread: Operation = async ({ store, schemas }, { caller, ids, body }) => {
-  const { metadata, tool_resources: resources } = parseBody(schemas.modifyThread, body);
-  const changed = await store.updateThread(caller.team.id, ids.thread_id, (stored) => ({
+export const modifyThread: Operation = async (desk, { caller, ids, body, calls }) => {
+  const { metadata, tool_resources: resources } = parseBody(desk.schemas.modifyThread, body);
+  await knownThread(desk, caller.team.id, ids.thread_id);
+  await knownFiles(resources?.code_interpreter?.file_ids ?? [], calls);
+  const changed = await desk.store.updateThread(caller.team.id, ids.thread_id, (stored) => ({
     ...stored,
     metadata: metadata ?? stored.metadata,
     toolResources: changedResources(stored.toolResources, resources),
