@@ -2,6 +2,8 @@
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 
+import { countPassed } from './passed-bytes.ts';
+
 /** A body that announces no more than this is sent upstream in one piece. */
 export const WHOLE_BODY_BYTES_MAX = 64 * 1024;
 
@@ -109,6 +111,7 @@ export class RelayedBody extends Readable {
 
   readonly #forward = (chunk: Buffer): void => {
     this.#onChunk(chunk);
+    countPassed(chunk.length);
     if (!this.push(chunk)) this.#request.pause();
   };
 

@@ -13,6 +13,7 @@ import type {
 import { Refusal } from '../domain/refusal.ts';
 import { type BodyPart, RelayedBody, WHOLE_BODY_BYTES_MAX } from '../http/body.ts';
 import { OVERHEAD_HEADER, type ReplyHead, downstreamHead, headerValue, upstreamHeaders } from '../http/headers.ts';
+import { countPassed } from '../http/passed-bytes.ts';
 import { endEarly, sendRefusal } from '../http/reply.ts';
 import type { DownstreamReply, DownstreamRequest } from '../http/server.ts';
 import type { RequestScan } from '../openai/request.ts';
@@ -219,6 +220,7 @@ class Carriage implements ReplyListener, Watched, Carried {
 
   onData(chunk: Buffer): boolean {
     this.#movedMs = this.#parts.clock.elapsedMs();
+    countPassed(chunk.length);
     this.#observer?.feed(chunk);
     if (this.#isDraining) return this.#drain(chunk);
     if (this.#verdict !== null) {
