@@ -25,8 +25,6 @@ export interface EmulatedReply {
   readonly headers: readonly string[];
   /** A whole body, a file in pieces, or server-sent events: each piece goes out at once. */
   readonly body: string | AsyncIterable<string> | AsyncIterable<Buffer>;
-  /** The model that was asked for, for the record. */
-  readonly model?: string | null;
   /** Called once, when the reply has left whole or the client was gone before. */
   readonly ended?: (wasDelivered: boolean) => void;
 }

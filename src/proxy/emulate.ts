@@ -37,7 +37,8 @@ export interface EmulateParts {
 
 export interface EmulatedDownstream {
   readonly reply: DownstreamReply;
-  readonly body: Buffer;
+  /** Null where the client left before it was complete: what was asked is not known, so nothing is done. */
+  readonly body: Buffer | null;
   /** Added to the reply: ours, and CORS. */
   readonly ownHeaders: readonly string[];
 }
@@ -58,8 +59,7 @@ export function emulate(
   reply.once('close', onClose);
 
   const answer = async (): Promise<void> => {
-    // A client that left may have left in the middle of its body: then nothing is done.
-    const answered = reply.destroyed ? NOT_ASKED : await askEmulation(parts, admission, body, client.signal);
+    const answered = body === null ? NOT_ASKED : await askEmulation(parts, admission, body, client.signal);
     const headers = [
       ...answered.headers,
       REQUEST_ID_HEADER,
@@ -75,7 +75,7 @@ export function emulate(
   };
 
   function answerWhole(answered: EmulatedReply, text: string, headers: string[]): void {
-    if (reply.destroyed) {
+    if (reply.destroyed || answered === NOT_ASKED) {
       end(answered, isCut ? 'gateway_cut' : 'downstream_left', 0, () => {});
       return;
     }
@@ -119,7 +119,7 @@ export function emulate(
     status: ending === 'complete' || reply.headersSent ? answered.status : null,
     ending,
     transport: transportOf(answered),
-    bytesIn: body.length,
+    bytesIn: body?.length ?? 0,
     bytesOut,
     usage: { source: 'absent', raw: null },
     modelServed: null,

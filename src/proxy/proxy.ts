@@ -268,11 +268,12 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
 
   /** It costs nothing: the model calls of a run are exchanges of their own. */
   function answerHere(emulation: Emulation, exchange: Begun, admission: Admission, body: Buffer): void {
-    const { reply, ownHeaders } = exchange;
+    const { request, reply, ownHeaders } = exchange;
+    const hasLeft = request.destroyed && !request.complete;
     const emulated = emulate(
       { emulation, clock, log },
       admission,
-      { reply, body, ownHeaders },
+      { reply, body: hasLeft ? null : body, ownHeaders },
       (observation, release) => {
         running.delete(emulated);
         finish({ admission, observation, cost: 'free' }, release);

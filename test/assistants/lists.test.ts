@@ -49,7 +49,7 @@ describe('lists', () => {
               ...(afterId && { after: afterId }),
               ...(beforeId && { before: beforeId }),
             });
-            const { object, data, ...rest } = await desk.ok('GET', `${path}?${query}`);
+            const { object, data, ...rest } = await desk.ok('GET', `${path}?${query.toString()}`);
             assert.equal(object, 'list');
             assert.deepEqual(
               { data: data.map((message: { id: string }) => message.id), ...rest },
