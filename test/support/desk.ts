@@ -3,7 +3,6 @@
 import assert from 'node:assert/strict';
 
 import { openAssistants } from '../../src/assistants/assistants.ts';
-import { restingEngine } from '../../src/assistants/resting-engine.ts';
 import { type AssistantsSettings, assistantsSettings } from '../../src/config/assistants.ts';
 import type { AssistantStore } from '../../src/domain/assistant-store.ts';
 import type { EmulatedReply } from '../../src/domain/emulation.ts';
@@ -16,6 +15,7 @@ import { openSqlite } from '../../src/store/sqlite.ts';
 import { openLog } from '../../src/telemetry/log.ts';
 import { judgeAnswer, judgeEvent } from './assistants-judge.ts';
 import { handClock } from './engines.ts';
+import { restingEngine } from './resting-engine.ts';
 
 export interface Answered {
   readonly status: number;
@@ -107,7 +107,7 @@ export async function openDesk(settings: Partial<AssistantsSettings> = {}): Prom
   };
   const log = openLog('error', () => {});
   const desk = openAssistants(
-    { store, wakeups: engine.wakeups, generate, engine: restingEngine(store, engine.wakeups), log },
+    { store, wakeups: engine.wakeups, generate, engine: restingEngine(store, engine.wakeups), clock, log },
     assistantsSettings.parse(settings),
   );
 
