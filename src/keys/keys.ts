@@ -154,6 +154,13 @@ async function findOrMakeDefaultTeam(teams: TeamStore, clock: Clock): Promise<Te
   if (found !== null) return found;
   const createdAt = clock.now();
   const team: Team = { id: newId('team', createdAt), name: DEFAULT_TEAM_NAME, createdAt };
-  await teams.insertTeam(team);
-  return team;
+  try {
+    await teams.insertTeam(team);
+    return team;
+  } catch (error) {
+    // Another replica that starts at the same moment made it first.
+    const made = await teams.findTeamByName(DEFAULT_TEAM_NAME);
+    if (made === null) throw error;
+    return made;
+  }
 }

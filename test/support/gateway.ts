@@ -33,6 +33,8 @@ export interface TestGatewayOptions {
   /** Settings as in throughway.yaml. */
   readonly settings?: Settings;
   readonly clock?: Clock;
+  /** `postgres://...` of the shared store. */
+  readonly databaseUrl?: string;
   /** Kept after close where given; else a temporary one. */
   readonly dataDir?: string;
 }
@@ -43,6 +45,7 @@ export async function startGateway({
   upstream,
   settings = {},
   clock,
+  databaseUrl,
   dataDir,
 }: TestGatewayOptions): Promise<TestGateway> {
   const directory = dataDir ?? (await mkdtemp(join(tmpdir(), 'throughway-test-')));
@@ -52,10 +55,11 @@ export async function startGateway({
       adminListen: '127.0.0.1:0',
       adminToken: 'env:ADMIN_TOKEN',
       dataDir: directory,
+      ...(databaseUrl === undefined ? {} : { databaseUrl: 'env:DATABASE_URL' }),
       ...settings,
       upstream: { baseUrl: upstream, ...settings.upstream },
     },
-    { OPENAI_API_KEY: CANARY, ADMIN_TOKEN },
+    { OPENAI_API_KEY: CANARY, ADMIN_TOKEN, DATABASE_URL: databaseUrl },
   );
   const logLines: string[] = [];
   const log = openLog('debug', (line) => logLines.push(line));

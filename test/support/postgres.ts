@@ -73,6 +73,7 @@ export async function startPostgres(): Promise<TestPostgres> {
       shell.once('exit', () => resolve());
     });
     stop = async () => {
+      shell.ref();
       shell.stdin.end('\n');
       await ended;
     };
