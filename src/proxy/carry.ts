@@ -1,5 +1,6 @@
 // Carries one admitted exchange to the upstream and back. Never throws: whatever happens becomes an ending, and the ending
 // is told exactly once. The client's last byte waits until what was observed is on record.
+import type { Config } from '../config/load.ts';
 import type { Clock } from '../domain/clock.ts';
 import type {
   Admission,
@@ -35,6 +36,24 @@ export interface CarryOptions {
   readonly drainsMax: number;
   readonly restMs: number;
   readonly identity: 'pass' | 'hide';
+}
+
+export function carryOptions(
+  settings: Pick<Config, 'upstream' | 'http' | 'drain' | 'onDisconnect' | 'upstreamIdentity'>,
+): CarryOptions {
+  const { upstream, http, drain } = settings;
+  return {
+    headersMs: upstream.headersSeconds * 1000,
+    idleMs: upstream.idleSeconds * 1000,
+    totalMs: upstream.totalSeconds * 1000,
+    bodyBytesMax: http.bodyBytesMax,
+    onDisconnect: settings.onDisconnect,
+    drainMs: drain.seconds * 1000,
+    drainBytesMax: drain.bytesMax,
+    drainsMax: drain.exchangesMax,
+    restMs: upstream.restSeconds * 1000,
+    identity: settings.upstreamIdentity,
+  };
 }
 
 /** What an exchange needs of the house while it is carried. */

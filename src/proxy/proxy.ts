@@ -7,27 +7,25 @@ import type { Admission, Arrival, Settlement } from '../domain/exchange.ts';
 import { newId } from '../domain/id.ts';
 import type { Caller } from '../domain/key.ts';
 import { Refusal } from '../domain/refusal.ts';
-import { checkArrival } from '../http/arrival-check.ts';
 import { type BodyPart, NO_BODY, announcedLength } from '../http/body.ts';
 import { type Cors, corsRules } from '../http/cors.ts';
 import { EXCHANGE_ID_HEADER, headerValue } from '../http/headers.ts';
 import { sendNothing, sendRefusal } from '../http/reply.ts';
 import type { DownstreamReply, DownstreamRequest } from '../http/server.ts';
-import { pathOf, upstreamTarget } from '../http/target.ts';
 import type { Handshake } from '../http/websocket.ts';
 import type { Keys } from '../keys/keys.ts';
-import { findEndpoint } from '../openai/endpoints.ts';
-import { type RequestScan, scanRequest } from '../openai/request.ts';
+import type { RequestScan } from '../openai/request.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { admit } from './admit.ts';
+import { arrive, modelOf, scanBody } from './arrive.ts';
 import { KEY_SUBPROTOCOL, authenticate } from './authenticate.ts';
-import { type CarryParts, carry } from './carry.ts';
+import { type CarryParts, carry, carryOptions } from './carry.ts';
 import { EMULATED_BODY_BYTES_MAX, emulate } from './emulate.ts';
 import { FirstPartWait } from './first-part.ts';
 import { type Records, intentOf } from './records.ts';
 import { recordOf, refusalRecord, settle, turnRecord } from './settle.ts';
-import { type TunnelParts, tunnel } from './tunnel.ts';
+import { type TunnelParts, tunnel, tunnelOptions } from './tunnel.ts';
 import { type Watch, openWatch } from './watch.ts';
 import { WholeBodyWait } from './whole-body.ts';
 
@@ -394,29 +392,8 @@ interface BegunSocket {
   readonly ownHeaders: readonly string[];
 }
 
-/** Null for a path below no mount. @throws Refusal */
-export function arrive(request: DownstreamRequest, clock: Clock, isUpgrade = false): Arrival | null {
-  const { method = '', url = '', rawHeaders } = request;
-  checkArrival(request);
-  const target = upstreamTarget(url);
-  if (target === null) return null;
-  const path = pathOf(target);
-  const receivedAt = clock.now();
-  return {
-    id: newId('exc', receivedAt),
-    receivedAt,
-    startedMs: clock.elapsedMs(),
-    method,
-    target,
-    path,
-    endpoint: findEndpoint(method, path, isUpgrade),
-    rawHeaders,
-    clientAddress: request.socket.remoteAddress ?? '',
-  };
-}
-
 /** A bug is ours: it ends this exchange, is told to the operator, and tells the client nothing. */
-export function asRefusal(error: unknown, log: Log): Refusal {
+function asRefusal(error: unknown, log: Log): Refusal {
   if (error instanceof Refusal) return error;
   log.error('exchange failed before admission', {
     why: error instanceof Error ? (error.stack ?? error.message) : String(error),
@@ -442,54 +419,4 @@ function refuseLargeBody(length: number | 'chunked' | null, bodyBytesMax: number
     'body_too_large',
     `The request body has ${length} bytes; the operator's http.bodyBytesMax is ${bodyBytesMax}.`,
   );
-}
-
-function scanBody(arrival: Arrival, first: BodyPart): RequestScan | null {
-  const contentType = headerValue(arrival.rawHeaders, 'content-type');
-  if (first.bytes.length === 0 || contentType === null) return null;
-  const scan = scanRequest(contentType, headerValue(arrival.rawHeaders, 'content-encoding') ?? '');
-  scan?.feed(first.bytes);
-  return scan;
-}
-
-const MODEL_IN_QUERY = /[?&]model=([^&]+)/;
-
-function modelOf(arrival: Arrival, scan: RequestScan | null): string | null {
-  if (scan?.model) return scan.model;
-  const inQuery = MODEL_IN_QUERY.exec(arrival.target)?.[1];
-  if (inQuery === undefined) return null;
-  try {
-    return decodeURIComponent(inQuery);
-  } catch {
-    return inQuery;
-  }
-}
-
-function carryOptions(settings: ProxySettings): CarryParts['options'] {
-  const { upstream, http, drain } = settings;
-  return {
-    headersMs: upstream.headersSeconds * 1000,
-    idleMs: upstream.idleSeconds * 1000,
-    totalMs: upstream.totalSeconds * 1000,
-    bodyBytesMax: http.bodyBytesMax,
-    onDisconnect: settings.onDisconnect,
-    drainMs: drain.seconds * 1000,
-    drainBytesMax: drain.bytesMax,
-    drainsMax: drain.exchangesMax,
-    restMs: upstream.restSeconds * 1000,
-    identity: settings.upstreamIdentity,
-  };
-}
-
-function tunnelOptions({ upstream, webSocket, upstreamIdentity }: ProxySettings): TunnelParts['options'] {
-  return {
-    headersMs: upstream.headersSeconds * 1000,
-    answerIdleMs: upstream.idleSeconds * 1000,
-    totalMs: upstream.totalSeconds * 1000,
-    idleMs: webSocket.idleSeconds * 1000,
-    pingMs: webSocket.pingSeconds * 1000,
-    messageBytesMax: webSocket.messageBytesMax,
-    restMs: upstream.restSeconds * 1000,
-    identity: upstreamIdentity,
-  };
 }

@@ -1,7 +1,8 @@
-// The way of one admitted WebSocket: the upstream is dialled first, the client is answered with what it said, and then
-// messages go by in both directions. Never throws: whatever happens becomes an ending, and the ending is told exactly once.
 import type { Readable } from 'node:stream';
 
+// The way of one admitted WebSocket: the upstream is dialled first, the client is answered with what it said, and then
+// messages go by in both directions. Never throws: whatever happens becomes an ending, and the ending is told exactly once.
+import type { Config } from '../config/load.ts';
 import type { Clock } from '../domain/clock.ts';
 import type { Admission, Attempt, Ending, ExchangeError, Observation } from '../domain/exchange.ts';
 import type { Refusal } from '../domain/refusal.ts';
@@ -37,6 +38,23 @@ export interface TunnelOptions {
   readonly messageBytesMax: number;
   readonly restMs: number;
   readonly identity: 'pass' | 'hide';
+}
+
+export function tunnelOptions({
+  upstream,
+  webSocket,
+  upstreamIdentity,
+}: Pick<Config, 'upstream' | 'webSocket' | 'upstreamIdentity'>): TunnelParts['options'] {
+  return {
+    headersMs: upstream.headersSeconds * 1000,
+    answerIdleMs: upstream.idleSeconds * 1000,
+    totalMs: upstream.totalSeconds * 1000,
+    idleMs: webSocket.idleSeconds * 1000,
+    pingMs: webSocket.pingSeconds * 1000,
+    messageBytesMax: webSocket.messageBytesMax,
+    restMs: upstream.restSeconds * 1000,
+    identity: upstreamIdentity,
+  };
 }
 
 export interface TunnelParts {
