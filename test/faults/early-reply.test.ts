@@ -81,6 +81,36 @@ test('a final reply that comes before the upload is here reaches the client, and
   assert.deepEqual(new Set(records.map((record) => record.status)), new Set(statuses));
 });
 
+test('an early reply whose body comes after its head is delivered whole', async () => {
+  stand.script(async (request, wire) => {
+    const framing: Header =
+      valueOf(request.headers, 'x-answer') === 'chunked' ? EVENT_STREAM[1]! : ['Content-Length', '9'];
+    await wire.head(413, 'Too Large', [framing]);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await wire.write(
+      framing[1] === 'chunked' ? Buffer.concat([chunk('too large'), Buffer.from(LAST_CHUNK)]) : 'too large',
+    );
+    await new Promise((resolve) => wire.socket.once('close', resolve));
+  });
+  await Promise.all(
+    FRAMINGS.flatMap((framing) =>
+      ['chunked', 'length'].map(async (answer) => {
+        const connection = await stand.connect();
+        const { reply } = await upload(connection, framing, ['X-Answer', answer]);
+        assert.equal(reply.status, 413);
+        assert.equal(reply.body.toString(), 'too large');
+        assert.equal(reply.isWhole, true);
+        await eventually(
+          'the connection is closed',
+          () => connection.socket.readableEnded || connection.socket.destroyed,
+        );
+        connection.close();
+      }),
+    ),
+  );
+  await eventually('the upstream connections are closed', () => stand.upstream.requests.every((each) => each.closed));
+});
+
 test('a 401 that comes before the upload is here is the gateway\u2019s own fault, and tells nothing of the credential', async () => {
   stand.script(async (_request, wire) => {
     await wire.reply(

@@ -1,6 +1,7 @@
 // A gateway between a scripted upstream and watched clients. After each test `holdInvariants` looks at everything that
 // went by, was written down or was left open, whatever the test itself was about.
 import type { Settings } from '../../src/config/config.ts';
+import type { Clock } from '../../src/domain/clock.ts';
 import type { ExchangeRecord } from '../../src/domain/exchange-record.ts';
 import { startGateway, type TestGateway } from './gateway.ts';
 import { Evidence, holdInvariants, LEGITIMATE, readSpool } from './invariants.ts';
@@ -27,19 +28,24 @@ export interface Stand {
   clear(): void;
   /** Goes after each test. */
   holdInvariants(): Promise<void>;
-  /** Ends it, once all connections to the upstream have come to rest. */
+  /** Ends the gateway and its upstream. */
   close(): Promise<void>;
 }
 
 export interface StandOptions {
   readonly settings?: Settings;
+  readonly clock?: Clock;
   /** Base URL of another upstream than the scripted one, which then sees nothing. */
   readonly elsewhere?: string;
 }
 
-export async function openStand({ settings = {}, elsewhere }: StandOptions = {}): Promise<Stand> {
+export async function openStand({ settings = {}, clock, elsewhere }: StandOptions = {}): Promise<Stand> {
   const upstream = await startRecorder();
-  const gateway = await startGateway({ upstream: elsewhere ?? `${upstream.url}/v1`, settings }).catch(async (error) => {
+  const gateway = await startGateway({
+    upstream: elsewhere ?? `${upstream.url}/v1`,
+    settings,
+    ...(clock === undefined ? {} : { clock }),
+  }).catch(async (error) => {
     await upstream.close();
     throw error;
   });
