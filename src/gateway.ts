@@ -82,7 +82,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     const generator = openGenerate({ keys, upstream, records, clock, log }, config);
     opened.push(() => generator.close());
     const assistants = openAssistants(
-      { store: store.assistants, wakeups: store.wakeups, generate: generator.generate, log },
+      { store: store.assistants, wakeups: store.wakeups, generate: generator.generate, clock, log },
       config.assistants,
     );
     opened.push(() => assistants.close());

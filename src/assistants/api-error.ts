@@ -91,6 +91,9 @@ export const modelUnknown = (model: string) =>
 export const parameterUnsupported = (param: string) =>
   bad(`Unsupported parameter: '${param}' is not supported with this model.`, param, 'unsupported_parameter');
 
+/** Of an upstream that can do less than OpenAI's. */
+export const toolUnsupported = (message: string) => bad(message, 'tools', 'unsupported_tool');
+
 export const unknownParameter = (path: string) => bad(`Unknown parameter: '${path}'.`, path, 'unknown_parameter');
 export const missingParameter = (path: string) =>
   bad(`Missing required parameter: '${path}'.`, path, 'missing_required_parameter');

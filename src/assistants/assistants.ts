@@ -2,6 +2,7 @@
 import type { AssistantsSettings } from '../config/assistants.ts';
 import type { AssistantStore } from '../domain/assistant-store.ts';
 import type { AssistantId } from '../domain/assistants.ts';
+import type { Clock } from '../domain/clock.ts';
 import type { EmulatedCall, EmulatedReply, Emulation } from '../domain/emulation.ts';
 import type { Generate } from '../domain/generate.ts';
 import type { RunRef } from '../domain/run.ts';
@@ -15,8 +16,8 @@ import type { RunEngine } from './engine.ts';
 import { type Given, type RepeatableRequest, oncePerRequest } from './idempotency.ts';
 import { type RequestSchemas, requestSchemas } from './requests.ts';
 import { changedResources } from './resources.ts';
-import { restingEngine } from './resting-engine.ts';
 import { findOperation, isOurs } from './routes.ts';
+import { openRunEngine } from './run-engine.ts';
 import { STREAM_HEADERS, framesOf } from './stream.ts';
 import { startSweep } from './sweep.ts';
 import { upstreamCalls } from './upstream-calls.ts';
@@ -31,6 +32,7 @@ export interface AssistantsParts {
   readonly generate: Generate;
   /** In place of the one that executes runs. */
   readonly engine?: RunEngine;
+  readonly clock: Clock;
   readonly log: Log;
 }
 
@@ -46,12 +48,12 @@ export interface Assistants {
 
 /** @throws Error that names the setting, for a template that is none */
 export function openAssistants(
-  { store, wakeups, generate, log, ...parts }: AssistantsParts,
+  { store, wakeups, generate, clock, log, ...parts }: AssistantsParts,
   settings: AssistantsSettings,
 ): Assistants {
-  const engine = parts.engine ?? restingEngine(store, wakeups);
   const schemas = requestSchemas(settings);
   const templates = readTemplates(settings, schemas);
+  const engine = parts.engine ?? openRunEngine({ store, wakeups, generate, clock, log }, settings);
   const sweep = startSweep(store, wakeups, log);
   const changes = runChanges(wakeups);
   const once = oncePerRequest(store);

@@ -1,5 +1,5 @@
 // What the desk asks of whoever executes runs. All truth is in the store: each call here only saves waiting.
-import type { PlacedEvent, Run } from '../domain/run.ts';
+import type { PlacedEvent, Run, RunSpec } from '../domain/run.ts';
 
 export interface RunEngine {
   /** A run was committed as queued, by its creation or by outputs: take it up soon. */
@@ -13,6 +13,8 @@ export interface RunEngine {
    * Subscribed when called, so that what is started afterwards is not missed; left by ending the iteration or by the signal.
    */
   events(run: Run, afterSeq: number, signal: AbortSignal): AsyncIterable<PlacedEvent>;
+  /** What of a run the upstream is known not to serve, in words for its caller; null where nothing is known against it. */
+  unserved(spec: RunSpec): string | null;
   /** Takes up no more runs; the turns that run go on. */
   stopClaiming(): void;
   /** Turns that run here now. */

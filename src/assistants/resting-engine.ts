@@ -45,6 +45,7 @@ export function restingEngine(store: AssistantStore, wakeups: Wakeups): RunEngin
     cancelRequested: nothing,
     abandoned: nothing,
     events,
+    unserved: () => null,
     stopClaiming: nothing,
     active: () => 0,
     close: async () => {},

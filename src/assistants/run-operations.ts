@@ -32,7 +32,7 @@ export const createRun: Operation = async (desk, asked) => {
 
   const run = newRun(desk, asked, {
     assistantId: assistant.id,
-    spec: runSpec(assistant, wanted, null),
+    spec: servedSpec(desk, runSpec(assistant, wanted, null)),
     metadata: wanted.metadata ?? {},
     include,
   });
@@ -56,7 +56,7 @@ export const createThreadAndRun: Operation = async (desk, asked) => {
   const assistant = await knownAssistant(desk, caller.team.id, wanted.assistant_id as `asst_${string}`);
   refuseOverload(desk);
   // Looked at before the upstream makes anything.
-  const spec = runSpec(assistant, wanted, null);
+  const spec = servedSpec(desk, runSpec(assistant, wanted, null));
   const made = await newThread(desk, asked, wanted.thread ?? { metadata: undefined });
   const toolResources = wanted.tool_resources
     ? await makeResources(wanted.tool_resources, 'assistant', calls)
@@ -70,6 +70,13 @@ export const createThreadAndRun: Operation = async (desk, asked) => {
   const outcome = await desk.store.createRun({ ...run, thread: made, additionalMessages: [] });
   return begun(desk, outcome, made.thread.id, wanted.stream === true);
 };
+
+/** @throws ApiError early, rather than let the run fail later */
+function servedSpec({ engine }: Desk, spec: RunSpec): RunSpec {
+  const unserved = engine.unserved(spec);
+  if (unserved !== null) throw errors.toolUnsupported(unserved);
+  return spec;
+}
 
 function newRun(
   desk: Desk,

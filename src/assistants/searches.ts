@@ -1,14 +1,30 @@
 // The file searches of a thread by number, and what each found: so that a citation can say which search it comes from.
+import type { HistoryItem } from '../domain/assistants.ts';
 import { citationMarker } from './citations.ts';
+import { objectsIn, stringIn } from './upstream-json.ts';
 
 export class Searches {
   #next: number;
   readonly #found: { readonly search: number; readonly fileIds: readonly string[] }[] = [];
   readonly #ownMarkers = new Map<string, string>();
 
-  /** @param before how many searches the thread has seen */
-  constructor(before: number) {
-    this.#next = before;
+  constructor(first = 0) {
+    this.#next = first;
+  }
+
+  /** Those of a history, as far as it is shown to the model. */
+  static of(history: readonly HistoryItem[]): Searches {
+    const searches = new Searches();
+    for (const item of history) {
+      if (item.kind !== 'call' || item.payload.type !== 'file_search_call') continue;
+      const results = objectsIn(item.payload, 'results');
+      for (const result of results) {
+        const marker = stringIn(result, 'marker');
+        if (marker !== null) searches.#ownMarkers.set(marker, stringIn(result, 'file_id') ?? '');
+      }
+      searches.add(results.map((result) => stringIn(result, 'file_id') ?? ''));
+    }
+    return searches;
   }
 
   /** The number that the next search will have. */

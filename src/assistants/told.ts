@@ -56,6 +56,20 @@ export class Told {
     this.items.push(...other.items);
   }
 
+  /** Takes back what is open, where it began in here. @returns whether it did */
+  dropOpen(): boolean {
+    const begun = this.events.findLastIndex(({ event }) => event === 'thread.run.step.created');
+    const opening = this.events.slice(begun);
+    if (begun === -1 || opening.some(({ event }) => /(completed|incomplete|failed|cancelled|expired)$/.test(event)))
+      return false;
+    this.events.splice(begun);
+    for (const event of opening) {
+      if ('message' in event) this.#messages.delete(event.message.id);
+      if ('step' in event) this.#steps.delete(event.step.id);
+    }
+    return true;
+  }
+
   toChange(): Required<Pick<RunChange, 'messages' | 'steps' | 'items' | 'events'>> {
     return { messages: this.messages, steps: this.steps, items: this.items, events: this.events };
   }

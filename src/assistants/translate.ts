@@ -66,6 +66,11 @@ export class Translation {
     return this.#hasBegun;
   }
 
+  /** Is something open that callers were told of, or are about to be? */
+  get isOpen(): boolean {
+    return this.#functions !== null || (this.#current !== null && this.#current.open.kind !== 'silent');
+  }
+
   /** The model's last word is complete, although the end of the response may be missing. */
   get isAnswered(): boolean {
     return this.#current === null && this.#functions === null && this.#lastClosed === 'answer';

@@ -56,6 +56,28 @@ export const assistantsSettings = z
       .positive()
       .default(10_000)
       .describe('Runs that wait for a worker, over all teams; above it creating one answers 429.'),
+    engine: z
+      .enum(['auto', 'responses', 'chat'])
+      .default('auto')
+      .describe(
+        'How runs call their model: over `/responses`, or over `/chat/completions` for upstreams that know no other way. `auto` begins with the first and remembers for an hour, model by model, what the upstream does not know.',
+      ),
+    runsMax: z
+      .number()
+      .int()
+      .positive()
+      .default(1000)
+      .describe('Runs that this process executes at once; more stay `queued`, and may expire there.'),
+    runsPerTeamMax: z.number().int().min(0).default(0).describe('The same for the runs of one team. 0 is no limit.'),
+    upstreamRetriesMax: z
+      .number()
+      .int()
+      .min(0)
+      .max(20)
+      .default(4)
+      .describe(
+        'How often a turn asks again after a 429, a 5xx or a broken connection; then its run fails. A `retry-after` is believed, as long as the run lives.',
+      ),
     listThreads: z
       .boolean()
       .default(false)
