@@ -36,9 +36,9 @@ describe('the examples', () => {
     await sandbox.close();
   });
 
-  const example = async (name: string) => {
+  const example = async (name: string, baseUrl = `${gateway.api}/openai`) => {
     const runner = runners[name.split('.').at(-1) ?? ''] ?? '';
-    const environment = { ...process.env, OPENAI_BASE_URL: `${gateway.api}/openai`, OPENAI_API_KEY: gateway.token };
+    const environment = { ...process.env, OPENAI_BASE_URL: baseUrl, OPENAI_API_KEY: gateway.token };
     const { stdout } = await run(runner, [here(`../examples/${name}`)], { env: environment, timeout: 60_000 });
     return stdout;
   };
@@ -48,6 +48,25 @@ describe('the examples', () => {
       const output = await example(name);
       assert.match(output, /The solution is x = 1\./);
       assert.match(output, /total_tokens: 35/);
+    });
+  }
+
+  // As the examples have it, where the system takes the unspecified address for its own.
+  const host = process.platform === 'win32' ? '127.0.0.1' : '0.0.0.0';
+  for (const [name, base] of [
+    ['assistant.py', '/openai'],
+    ['assistant.ts', '/openai'],
+    ['assistant.ts', '/openai/'],
+    ['assistant.ts', '/openai/v1'],
+    ['assistant.ts', '/openai/v1/'],
+  ] as const) {
+    test(`${name} solves the equation with the base URL http://${host}:PORT${base}`, async (context) => {
+      if (name.endsWith('.py') && !(await works(runners.py ?? '', ['-c', 'import openai']))) {
+        return context.skip('python3 cannot import openai; npm run test:python installs it');
+      }
+      const output = await example(name, gateway.api.replace('127.0.0.1', host) + base);
+      assert.match(output, /^The run is completed\.\nassistant: To solve 3x \+ 11 = 14:/);
+      assert.match(output, /The solution is x = 1\.\nuser: Solve 3x \+ 11 = 14\n$/);
     });
   }
 
@@ -69,7 +88,15 @@ describe('the examples', () => {
 
   test('there is no example that is not tried here', async () => {
     const files = await readdir(here('../examples'));
-    assert.deepEqual(files.toSorted(), ['chat.py', 'chat.ts', 'curl.sh', 'realtime.ts', 'stream.ts']);
+    assert.deepEqual(files.toSorted(), [
+      'assistant.py',
+      'assistant.ts',
+      'chat.py',
+      'chat.ts',
+      'curl.sh',
+      'realtime.ts',
+      'stream.ts',
+    ]);
   });
 });
 
