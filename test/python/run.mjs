@@ -13,7 +13,7 @@ const python = here(process.platform === 'win32' ? '.venv/Scripts/python.exe' : 
 await setUp();
 const gateway = await startLocalGateway();
 try {
-  const { code, output } = await run(python, [here('test_sdk.py')], {
+  const { code, output } = await run(python, ['-m', 'unittest', 'discover', '--verbose', '--start-directory', here('.')], {
     THROUGHWAY_BASE_URL: `${gateway.api}/openai`,
     THROUGHWAY_KEY: gateway.token,
   });

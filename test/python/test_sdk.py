@@ -155,7 +155,3 @@ class AsyncClient(unittest.TestCase):
                 self.assertEqual([event.type async for event in events][-1], "response.completed")
 
         asyncio.run(scenario())
-
-
-if __name__ == "__main__":
-    unittest.main(verbosity=2)
