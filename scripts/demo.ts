@@ -1,9 +1,11 @@
-// `npm run demo`: four requests through a gateway, and what the gateway knows of each afterwards.
+// `npm run demo`: an assistant that answers through a gateway, a few relayed requests, and what the gateway knows of each.
 import { styleText, parseArgs } from 'node:util';
 
-import OpenAI, { toFile } from 'openai';
+import OpenAI from 'openai';
 
-import type { ExchangeRecord } from '../src/domain/exchange-record.ts';
+import { showAssistant } from './demo/assistant.ts';
+import { showRelay } from './demo/relay.ts';
+import { type Admin, dim, print } from './demo/tell.ts';
 import { createKey, startLocalGateway } from './local-gateway.ts';
 
 const usage = `Usage: npm run demo -- [options]
@@ -12,7 +14,7 @@ const usage = `Usage: npm run demo -- [options]
   --key TOKEN        a virtual key of it
   --admin-url URL    its admin API (default http://127.0.0.1:4001)
   --admin-token T    opens the admin API, to show the records (default: THROUGHWAY_ADMIN_TOKEN)
-  --model NAME       the model that chats (default gpt-4o-mini)
+  --model NAME       the model of the assistant and the chats (default gpt-4o)
 
 Without --key it uses the gateway at http://127.0.0.1:4000 where one runs and an admin token is given;
 else it starts one of its own on the sandbox and throws it away at the end.
@@ -22,7 +24,7 @@ interface Gateway {
   readonly baseUrl: string;
   readonly token: string;
   /** Absent where nobody gave a token for it; records are then not shown. */
-  readonly admin?: { readonly url: string; readonly token: string };
+  readonly admin: Admin;
   readonly remark: string;
   close(): Promise<void>;
 }
@@ -34,8 +36,6 @@ interface Options {
   readonly adminToken: string | undefined;
 }
 
-const question = 'Solve 3x + 11 = 14';
-
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
@@ -43,7 +43,7 @@ async function main(): Promise<void> {
       key: { type: 'string' },
       'admin-url': { type: 'string', default: 'http://127.0.0.1:4001' },
       'admin-token': { type: 'string' },
-      model: { type: 'string', default: 'gpt-4o-mini' },
+      model: { type: 'string', default: 'gpt-4o' },
       help: { type: 'boolean', default: false },
     },
   });
@@ -57,16 +57,18 @@ async function main(): Promise<void> {
   });
   try {
     print(styleText('bold', `Throughway at ${gateway.baseUrl}`), dim(gateway.remark));
-    await tour(gateway, values.model);
+    const client = new OpenAI({ baseURL: gateway.baseUrl, apiKey: gateway.token });
+    await showAssistant(client, gateway.admin, values.model);
+    await showRelay(client, gateway.admin, values.model);
   } finally {
     await gateway.close();
   }
 }
 
 async function findGateway({ baseUrl, key, adminUrl, adminToken }: Options): Promise<Gateway> {
-  const admin = adminToken === undefined ? {} : { admin: { url: adminUrl, token: adminToken } };
+  const admin = adminToken === undefined ? undefined : { url: adminUrl, token: adminToken };
   const usual = 'http://127.0.0.1:4000';
-  const running = { baseUrl: baseUrl ?? `${usual}/openai`, ...admin, close: async () => {} };
+  const running = { baseUrl: baseUrl ?? `${usual}/openai`, admin, close: async () => {} };
   if (key !== undefined) return { ...running, token: key, remark: 'with the key you gave' };
   if (adminToken !== undefined && (baseUrl !== undefined || (await isAlive(usual)))) {
     return { ...running, token: await createKey(adminUrl, adminToken), remark: 'with a key made for this demo' };
@@ -90,113 +92,6 @@ async function isAlive(origin: string): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-async function tour(gateway: Gateway, model: string): Promise<void> {
-  const client = new OpenAI({ baseURL: gateway.baseUrl, apiKey: gateway.token });
-  const messages = [{ role: 'user' as const, content: question }];
-
-  step(1, `A chat completion: ${question}`);
-  const whole = await client.chat.completions.create({ model, messages }).withResponse();
-  reply(whole.data.choices[0]?.message.content ?? '');
-  await account(gateway, whole.response);
-
-  step(2, 'The same, streamed');
-  const streamed = await client.chat.completions
-    .create({ model, messages, stream: true, stream_options: { include_usage: true } })
-    .withResponse();
-  const pieces: string[] = [];
-  for await (const chunk of streamed.data) pieces.push(chunk.choices[0]?.delta.content ?? '');
-  reply(pieces.join(''));
-  print(dim(`   in ${pieces.length} chunks`));
-  await account(gateway, streamed.response);
-
-  step(3, 'An embedding of the question');
-  const embedded = await client.embeddings
-    .create({ model: 'text-embedding-3-small', input: question, encoding_format: 'float' })
-    .withResponse();
-  const vector = embedded.data.data[0]?.embedding ?? [];
-  const start = vector.slice(0, 4).map((value) => value.toFixed(3));
-  reply(`${vector.length} numbers: ${start.join(', ')}, ...`);
-  await account(gateway, embedded.response);
-
-  step(4, 'A file, uploaded and read back');
-  const notes = await toFile(Buffer.from(`${question}\n`), 'notes.txt');
-  const uploaded = await client.files.create({ file: notes, purpose: 'user_data' }).withResponse();
-  reply(`uploaded as ${uploaded.data.id}, ${uploaded.data.bytes} bytes`);
-  await account(gateway, uploaded.response);
-  const content = await client.files.content(uploaded.data.id);
-  reply(`read back: ${(await content.text()).trim()}`);
-  await account(gateway, content);
-  await client.files.delete(uploaded.data.id);
-}
-
-/** What the exchange cost, and its record as any sink would get it. */
-async function account({ admin }: Gateway, response: Response): Promise<void> {
-  const id = response.headers.get('x-throughway-exchange-id');
-  if (id === null) return print(dim('   no x-throughway-exchange-id: is this Throughway?'));
-  if (!admin) return print(dim(`   exchange ${id}; give --admin-token to see its cost and record`));
-
-  const record = await findRecord(admin, id);
-  print(`   ${label('cost')}${costOf(record)}`);
-  print(`   ${label('record')}${record.id}`);
-  const { method, endpoint, path, status, ending, timings_us: timings, bytes } = record;
-  const rows: [string, string][] = [
-    ['at', record.at],
-    ['request', `${method} ${endpoint ?? path} -> ${status ?? 'no reply'}, ${ending ?? 'refused'}`],
-    ['key', `${record.key_id ?? 'none'} of ${record.team_id ?? 'no team'}`],
-    ['model', record.model_served ?? record.model_requested ?? 'none'],
-    ['time', `${milliseconds(timings.first_byte)} to the first byte, ${milliseconds(timings.total)} in all`],
-    ['bytes', `${bytes.in} in, ${bytes.out} out`],
-    ['usage', record.usage.raw ? JSON.stringify(record.usage.raw) : record.usage.source],
-  ];
-  for (const [name, text] of rows) print(dim(`     ${name.padEnd(9)}${text}`));
-}
-
-function costOf({ cost }: ExchangeRecord): string {
-  if (cost.state === 'free') return 'free';
-  return cost.usd === null ? 'not priced yet' : `${cost.usd} USD`;
-}
-
-/** A record is written when the exchange has ended, which is a moment after the last byte arrived here. */
-async function findRecord(admin: { url: string; token: string }, id: string): Promise<ExchangeRecord> {
-  const deadline = performance.now() + 10_000;
-  for (;;) {
-    const found = await fetch(`${admin.url}/admin/v1/exchanges/${id}`, {
-      headers: { authorization: `Bearer ${admin.token}` },
-    });
-    // The admin API answers in the shape of the record's own type.
-    if (found.ok) return (await found.json()) as ExchangeRecord;
-    if (found.status !== 404 || performance.now() > deadline) {
-      throw new Error(`The admin API answered ${found.status} for ${id}: ${await found.text()}`);
-    }
-    await found.body?.cancel();
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
-
-function step(number: number, title: string): void {
-  print('', styleText('bold', `${number}  ${title}`));
-}
-
-function reply(text: string): void {
-  for (const line of text.split('\n')) print(`   ${styleText('cyan', '|')} ${line}`.trimEnd());
-}
-
-function label(name: string): string {
-  return styleText('green', name.padEnd(9));
-}
-
-function dim(text: string): string {
-  return styleText('dim', text);
-}
-
-function milliseconds(microseconds: number | null): string {
-  return microseconds === null ? 'unknown' : `${(microseconds / 1000).toFixed(1)} ms`;
-}
-
-function print(...lines: string[]): void {
-  process.stdout.write(`${lines.join('\n')}\n`);
 }
 
 // Whoever reads the output, such as `head`, has seen enough.
