@@ -13,7 +13,8 @@ const python = here(process.platform === 'win32' ? '.venv/Scripts/python.exe' : 
 await setUp();
 const gateway = await startLocalGateway();
 try {
-  const { code, output } = await run(python, ['-m', 'unittest', 'discover', '--verbose', '--start-directory', here('.')], {
+  const suite = ['-m', 'unittest', 'discover', '--verbose', '--start-directory', here('.')];
+  const { code, output } = await run(python, suite, {
     THROUGHWAY_BASE_URL: `${gateway.api}/openai`,
     THROUGHWAY_KEY: gateway.token,
   });
