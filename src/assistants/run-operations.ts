@@ -186,7 +186,8 @@ export const submitToolOutputs: Operation = async (desk, { caller, ids, body }) 
 export const readRunEvents: Operation = async (desk, { caller, ids, query }) => {
   const run = await knownRun(desk, caller.team.id, ids.thread_id, ids.run_id);
   const after = Number(query.get('after') ?? '0');
-  if (!Number.isSafeInteger(after) || after < 0) throw errors.invalidType('after', 'an integer', 'a string');
+  // The place of a delta is a fraction.
+  if (!Number.isFinite(after) || after < 0) throw errors.invalidType('after', 'a number', 'a string');
   return {
     kind: 'stream',
     run,
