@@ -7,6 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import { ANY_PORTS, firstToken, newDir, startListening, type Serving } from '../cli/programs.ts';
 import { chunk, EVENT_STREAM, LAST_CHUNK } from '../support/chunked.ts';
+import { eventually } from '../support/eventually.ts';
 import { CANARY } from '../support/gateway.ts';
 import { assertNoSecret, assertRequestIsClean, readSpool } from '../support/invariants.ts';
 import { exchange, RawConnection, type RawRequest } from '../support/raw-client.ts';
@@ -85,13 +86,12 @@ test(`after ${KILLS} kills under load all that the upstream saw is on record onc
     token ||= firstToken(serving);
     const sentBefore = load.sent;
     const lanes = Array.from({ length: LANES }, () => runLane(serving, token, load));
-    // Long enough for all kinds to be under way, and never the same.
-    await delay(300 + ((round * 337) % 500));
+    // Until all kinds are under way, and then a while that is never the same.
+    await eventually('the gateway is under load', () => load.sent - sentBefore > 4 * LANES, 20_000);
+    await delay((round * 337) % 500);
     serving.child.kill('SIGKILL');
     await Promise.all([...lanes, serving.ended]);
     said.push(serving.stdout(), serving.stderr().replaceAll(token, ''));
-    const count = load.sent - sentBefore;
-    assert.ok(count > 2 * LANES, `${count} requests in round ${round} are too little to tell`);
   }
 
   // What was left open is closed by the next start, and a quiet stop adds nothing.

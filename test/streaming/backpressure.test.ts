@@ -16,7 +16,7 @@ const PIECE = Buffer.alloc(64 * 1024, 'x');
 
 let stand: Stand;
 before(async () => {
-  stand = await openStand({ settings: { upstream: { idleSeconds: 0.8 } } });
+  stand = await openStand({ settings: { upstream: { idleSeconds: 1 } } });
 });
 beforeEach(() => stand.clear());
 afterEach(() => stand.holdInvariants());

@@ -13,7 +13,7 @@ const USAGE =
   'data: {"type":"response.completed","response":{"model":"gpt-6","usage":{"input_tokens":9,"output_tokens":12}}}\n\n';
 
 /** A drain shows nowhere until it ends: this long the gateway is given to notice that its client left. */
-const NOTICED_MS = 50;
+const NOTICED_MS = 150;
 
 let stand: Stand;
 
@@ -144,7 +144,7 @@ describe('an upstream that goes on after its client left', () => {
 });
 
 describe('a drain', () => {
-  standWith({ seconds: 0.3 });
+  standWith({ seconds: 0.6 });
 
   test('ends after drain.seconds, even while events come', async () => {
     const wire = await leaveMidStream();
