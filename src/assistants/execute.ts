@@ -109,6 +109,8 @@ class Worker {
         await this.#finish(result.end);
         return;
       }
+      // The next turn reads the history from the store.
+      await this.#outbox.flush();
       breaks = result.isRerun ? breaks + 1 : 0;
       isRerun = result.isRerun;
     }

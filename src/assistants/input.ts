@@ -61,8 +61,8 @@ function messageItem(message: Message, scene: InputScene): JsonObject | null {
   }
   const content = message.content.map((part, i) => assistantPart(part, i, message)).filter((part) => part !== null);
   if (content.length === 0) return null;
-  const phase = message.extra['phase'];
-  return { type: 'message', role: 'assistant', content, ...(typeof phase === 'string' && { phase }) };
+  const { phase } = message;
+  return { type: 'message', role: 'assistant', content, ...(phase !== undefined && { phase }) };
 }
 
 /** The model sees the files in its container; this tells it that they belong to this message. */

@@ -150,7 +150,8 @@ export class MessageItem {
       runId,
       origin: { turn: scene.turn, outIx },
       markers: [],
-      extra: phaseOf(item),
+      ...phaseOf(item),
+      extra: {},
     };
     this.step = newStep(scene, outIx, {
       type: 'message_creation',
@@ -189,7 +190,7 @@ export class MessageItem {
         break;
       case 'done':
         for (const [index, content] of objectsIn(op.item, 'content').entries()) this.#reconcile(index, content, told);
-        this.#message = { ...this.#message, extra: { ...this.#message.extra, ...phaseOf(op.item) } };
+        this.#message = { ...this.#message, ...phaseOf(op.item) };
         break;
     }
   }
@@ -321,7 +322,7 @@ function phaseOf(item: JsonObject | null): { readonly phase?: string } {
 }
 
 export function isCommentary(message: Message): boolean {
-  return message.extra['phase'] === 'commentary';
+  return message.phase === 'commentary';
 }
 
 function shownPart(part: Part): MessageContent {

@@ -151,6 +151,8 @@ export interface Message {
   readonly origin: Origin | null;
   /** Citation markers that we put into the text, to be taken out of what the model is shown: [content index, start, end]. */
   readonly markers: readonly (readonly [number, number, number])[];
+  /** `commentary` or `final_answer`, where the model said so: it must be shown its own messages with it. Callers never see it. */
+  readonly phase?: string;
   readonly extra: Readonly<Record<string, unknown>>;
 }
 

@@ -70,12 +70,13 @@ export function toThread(row: Row<'threads'>): Thread {
 
 type MessageBody = Pick<
   Message,
-  'incompleteReason' | 'completedAt' | 'incompleteAt' | 'content' | 'attachments' | 'markers' | 'extra'
+  'incompleteReason' | 'completedAt' | 'incompleteAt' | 'content' | 'attachments' | 'markers' | 'phase' | 'extra'
 >;
 
 export function messageRow(message: Message, threadPk: number): NewRow<'messages'> {
-  const { incompleteReason, completedAt, incompleteAt, content, attachments, markers, extra } = message;
-  const body: MessageBody = { incompleteReason, completedAt, incompleteAt, content, attachments, markers, extra };
+  const { incompleteReason, completedAt, incompleteAt, content, attachments, markers, phase, extra } = message;
+  const told = { incompleteReason, completedAt, incompleteAt, content, attachments, markers, extra };
+  const body: MessageBody = phase === undefined ? told : { ...told, phase };
   return {
     thread_pk: threadPk,
     id: message.id,

@@ -140,3 +140,32 @@ function assertCalls(folded: readonly Loose[], step: RunStep): void {
 function plain(part: MessageContent): unknown {
   return JSON.parse(JSON.stringify(part));
 }
+
+/** The same for frames as they go out to clients. The objects are those of the wire. @param frames to their end */
+export function foldFrames(frames: readonly { readonly event: string; readonly data: Loose }[]): {
+  readonly messages: readonly Loose[];
+  readonly steps: readonly Loose[];
+  readonly run: Loose | null;
+} {
+  assert.deepEqual(frames.at(-1), { event: 'done', data: '[DONE]' });
+  const events = frames.slice(0, -1).map(({ event, data }) => asRunEvent(event, data));
+  const { messages, steps, run } = foldEvents(events.filter((event) => event !== null));
+  const wire = (object: unknown) => {
+    const { details: _details, ...rest } = object as Loose;
+    return rest;
+  };
+  return {
+    messages: [...messages.values()].map(wire),
+    steps: [...steps.values()].map(wire),
+    run: run === null ? null : wire(run),
+  };
+}
+
+function asRunEvent(event: string, data: Loose): RunEvent | null {
+  if (event === 'thread.created') return null;
+  if (event.endsWith('.delta')) return { event, id: data['id'], delta: data['delta'] } as unknown as RunEvent;
+  if (event.startsWith('thread.message.')) return { event, message: data } as unknown as RunEvent;
+  if (event.startsWith('thread.run.step.'))
+    return { event, step: { ...data, details: data['step_details'] } } as unknown as RunEvent;
+  return { event, run: data } as unknown as RunEvent;
+}

@@ -17,7 +17,7 @@ import type { Engine } from '../../src/store/engine.ts';
 import { migrateToLatest } from '../../src/store/migrate.ts';
 import { openSqlite } from '../../src/store/sqlite.ts';
 import { openLog } from '../../src/telemetry/log.ts';
-import { judgeAnswer } from './assistants-judge.ts';
+import { judgeAnswer, judgeEvent } from './assistants-judge.ts';
 import { type Frame, RED_CALLER, framesOf } from './desk.ts';
 import { ResponsesUpstream } from './responses-upstream.ts';
 
@@ -112,8 +112,9 @@ export function openReplica({
     async frames(method, path, body) {
       const { reply, json } = await ask(method, path, body);
       assert.equal(reply.status, 200, JSON.stringify(json));
+      const isNumbered = path.split('?')[0]!.endsWith('/events');
       const frames: Frame[] = [];
-      for await (const frame of framesOf(reply)) frames.push(frame);
+      for await (const frame of isNumbered ? numberedFrames(reply) : framesOf(reply)) frames.push(frame);
       return frames;
     },
     async settled(thread, run) {
@@ -153,6 +154,16 @@ export async function openRuns(options: Partial<Omit<ReplicaOptions, 'upstream'>
       await database.close();
     },
   };
+}
+
+/** Frames of our own reading on: each in a wrapper that tells its place. What is wrapped is judged. */
+async function* numberedFrames(reply: EmulatedReply): AsyncGenerator<Frame> {
+  for await (const piece of reply.body as AsyncIterable<string>) {
+    const [, event = '', raw = ''] = /^event: (.+)\ndata: (.*)\n\n$/.exec(piece) ?? [];
+    const data: unknown = raw === '[DONE]' ? raw : JSON.parse(raw);
+    if (event !== 'done') judgeEvent(event, (data as { data: unknown }).data);
+    yield { event, data };
+  }
 }
 
 /** An assistant, a thread with a question, and a run that was begun. */
