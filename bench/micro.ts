@@ -151,7 +151,7 @@ export async function measureMicro(): Promise<MicroResult[]> {
   const dataDir = mkdtempSync(join(tmpdir(), 'throughway-bench-micro-'));
   const store = await openStore({ dataDir, durability: 'group', databaseUrl: null, clock: systemClock });
   try {
-    const keys = await openKeys(store.keys, store.teams, systemClock);
+    const keys = await openKeys(store.keys, store.teams, systemClock, null);
     const { token } = await keys.create({ name: 'bench' });
     const caller = (await keys.findCaller(token)) as Caller;
     const rawHeaders = rawRequestHeaders(token);

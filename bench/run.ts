@@ -1,9 +1,9 @@
 // npm run bench -- [--only json,rate,sse,transfer,micro] [--quick] [--rounds N] [--variants direct,nginx,...]
-//   [--against FILE] [--json FILE]; --against names the src/main.ts of another checkout, measured beside this one.
+//   [--against FILE] [--json FILE] [--docs]; --against names the src/main.ts of another checkout, measured beside this one.
 // Prints ratios of one run, side by side. docs/benchmarks.md says what each row means.
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { hasCompiler, startUpstream } from './native.ts';
@@ -28,6 +28,7 @@ const { values: flags } = parseArgs({
     variants: { type: 'string' },
     rounds: { type: 'string' },
     quick: { type: 'boolean', default: false },
+    docs: { type: 'boolean', default: false },
     against: { type: 'string' },
     json: { type: 'string' },
   },
@@ -41,8 +42,6 @@ function chosen(flag: string | undefined, known: readonly string[], name: string
 }
 
 async function measureSections(names: readonly string[], contestants: readonly string[]): Promise<Section[]> {
-  if (!hasCompiler)
-    throw new Error('the upstream and the load are C programs: install gcc (apt-get install gcc libc6-dev)');
   if (!canPin) console.error('Without two cores and taskset nothing is pinned: figures are not per core.');
   const other = flags.against === undefined ? [] : [throughwayFrom('against', resolve(flags.against))];
   const wanted = [...variants.filter(({ name }) => contestants.includes(name)), ...other];
@@ -70,6 +69,14 @@ async function measureSections(names: readonly string[], contestants: readonly s
   return sections;
 }
 
+/** The tables of the page are never typed by hand. */
+function writeLastRun(text: string): void {
+  const page = join(import.meta.dirname, '..', 'docs', 'benchmarks.md');
+  const marker = '<!-- Written by npm run bench -- --docs -->\n';
+  const [before] = readFileSync(page, 'utf8').split(marker);
+  writeFileSync(page, `${before}${marker}\n${text.trimEnd()}\n`);
+}
+
 const names = chosen(flags.only, [...Object.keys(sectionMakers), 'micro'], 'only');
 const contestants = chosen(
   flags.variants,
@@ -77,17 +84,23 @@ const contestants = chosen(
   'variants',
 );
 const relayNames = names.filter((name) => name !== 'micro');
+if (relayNames.length > 0 && !hasCompiler) {
+  console.error('The upstream and the load are C programs: install gcc (apt-get install gcc libc6-dev).');
+  process.exit(1);
+}
 
-console.log(
-  `Node ${process.version}, ${nginxVersion()}, ${availableParallelism()} cores, ${canPin ? 'gateway alone on core 0' : 'not pinned'}\n`,
-);
+const pinning = canPin ? 'gateway alone on core 0' : 'not pinned';
+console.log(`Node ${process.version}, ${nginxVersion()}, ${availableParallelism()} cores, ${pinning}\n`);
 const sections = relayNames.length > 0 ? await measureSections(relayNames, contestants) : [];
-for (const section of sections) console.log(formatSection(section));
+const texts = sections.map(formatSection);
 if (names.includes('micro')) {
   const { formatMicro, measureMicro } = await import('./micro.ts'); // Only where asked for: it runs code of src/ in here.
-  console.log(formatMicro(await measureMicro()));
+  texts.push(formatMicro(await measureMicro()));
 }
-console.log(formatTargets(sections));
-if (flags.json !== undefined)
+const text = [...texts, formatTargets(sections)].join('\n');
+console.log(text);
+if (flags.json !== undefined) {
   writeFileSync(flags.json, `${JSON.stringify({ node: process.version, sections }, null, 2)}\n`);
+}
+if (flags.docs) writeLastRun(text);
 process.exit(0);

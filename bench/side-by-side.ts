@@ -73,3 +73,24 @@ export async function inTurns(
   }
   return results;
 }
+
+/**
+ * As inTurns, but with new processes in each round: what a compiler or a collector happens to make of one process is luck,
+ * and luck must not last for a whole comparison.
+ */
+export async function inFreshRounds(
+  bench: Bench,
+  label: string,
+  loadOne: (contestant: Contestant) => Promise<LoadResult>,
+): Promise<Map<string, LoadResult[]>> {
+  const results = new Map<string, LoadResult[]>(bench.variants.map(({ name }) => [name, []]));
+  for (let round = 0; round < bench.rounds; round++) {
+    const variants = round % 2 === 0 ? bench.variants : bench.variants.toReversed();
+    await withContestants({ ...bench, variants }, async (contestants) => {
+      for (const [name, own] of await inTurns({ ...bench, rounds: 1 }, contestants, label, loadOne)) {
+        results.get(name)?.push(...own);
+      }
+    });
+  }
+  return results;
+}

@@ -8,6 +8,7 @@ import type { Bench, Contestant, Row, Section } from './side-by-side.ts';
 import { median } from './statistics.ts';
 
 const EVENTS = 100;
+const WARM_SECONDS = 4;
 const LOADS = [
   { streams: 200, intervalUs: 20_000 },
   { streams: 1000, intervalUs: 50_000 },
@@ -28,6 +29,7 @@ async function measureLoad(
   intervalUs: number,
 ): Promise<Section> {
   await bench.upstream.set({ events: EVENTS, interval_us: intervalUs });
+  const streamSeconds = (EVENTS * intervalUs) / 1e6;
   const eventsPerSecond = (streams * 1e6) / intervalUs;
   const peaks = new Map<string, number[]>();
   const results = await inTurns(bench, contestants, `sse, ${eventsPerSecond} events/s`, async (contestant) => {
@@ -36,8 +38,8 @@ async function measureLoad(
       port: contestant.port,
       request: streamRequest(contestant.prefix, contestant.headers),
       conns: streams,
-      // Streams start spread over the warm-up; a whole stream's length keeps their starts spread in the window as well.
-      warm: (EVENTS * intervalUs) / 1e6,
+      // Streams start spread over the warm-up; whole lengths of a stream keep their starts spread in the window as well.
+      warm: Math.ceil(WARM_SECONDS / streamSeconds) * streamSeconds,
       seconds: 5 * bench.pace,
       pids: contestant.pids,
       'expect-events': EVENTS,

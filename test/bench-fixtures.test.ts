@@ -176,7 +176,7 @@ describe('the C programs of the benchmarks', { skip: hasCompiler ? false : 'SKIP
     const result = await withServer(
       (request, response) => {
         const wait = ++answers === 100 ? stallMs : 0;
-        setTimeout(() => answered(request, response, 'x'), wait);
+        setTimeout(() => void answered(request, response, 'x'), wait);
       },
       (port) => load('open', { port, request: chat, conns: 1, rate: 200, seconds: 1.5 }),
     );
