@@ -1,7 +1,7 @@
-import type { Readable } from 'node:stream';
-
 // The way of one admitted WebSocket: the upstream is dialled first, the client is answered with what it said, and then
 // messages go by in both directions. Never throws: whatever happens becomes an ending, and the ending is told exactly once.
+import type { Readable } from 'node:stream';
+
 import type { Config } from '../config/load.ts';
 import type { Clock } from '../domain/clock.ts';
 import type { Admission, Attempt, Ending, ExchangeError, Observation } from '../domain/exchange.ts';
