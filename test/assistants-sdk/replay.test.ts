@@ -6,8 +6,8 @@ import { OpenAI } from 'openai';
 
 import { startGateway } from '../support/gateway.ts';
 import type { TestGateway } from '../support/gateway.ts';
-import { startPlayedModel } from './played-model.ts';
-import type { PlayedModel } from './played-model.ts';
+import { ResponsesUpstream, answer } from '../support/responses-upstream.ts';
+import { heldBefore } from './held-script.ts';
 
 interface Frame {
   readonly event: string;
@@ -17,18 +17,19 @@ interface Frame {
 }
 
 describe('the events of a run', () => {
-  let model: PlayedModel;
+  const model = new ResponsesUpstream();
+  let upstream: Awaited<ReturnType<ResponsesUpstream['listen']>>;
   let gateway: TestGateway;
   let beta: OpenAI.Beta;
 
   before(async () => {
-    model = await startPlayedModel();
-    gateway = await startGateway({ upstream: model.upstream.url });
+    upstream = await model.listen();
+    gateway = await startGateway({ upstream: upstream.url });
     ({ beta } = new OpenAI({ baseURL: `${gateway.api}/openai`, apiKey: gateway.token, maxRetries: 0 }));
   });
   after(async () => {
     await gateway.close();
-    await model.close();
+    await upstream.close();
   });
 
   /** Frames from a place on, to the end of the stream or to the first one that `isEnough`. */
@@ -69,10 +70,8 @@ describe('the events of a run', () => {
       .join('');
 
   test('are read on from any place, a delta’s too, and nothing comes twice or is missed', async () => {
-    const held = model.hold({
-      items: [{ kind: 'message', text: 'One, two, three, four, five.' }],
-      holdBefore: 'response.output_text.done',
-    });
+    const held = heldBefore('response.output_text.done', [{ kind: 'message', text: 'One, two, three, four, five.' }]);
+    model.script(held.model);
     const assistant = await beta.assistants.create({ model: 'gpt-4o' });
     const run = await beta.threads.createAndRun({
       assistant_id: assistant.id,
@@ -97,7 +96,7 @@ describe('the events of a run', () => {
   });
 
   test('are told of a run that is over, whole objects and no more', async () => {
-    model.play({ items: [{ kind: 'message', text: 'Said before.' }] });
+    model.script(answer('Said before.'));
     const assistant = await beta.assistants.create({ model: 'gpt-4o' });
     const run = await beta.threads.createAndRunPoll({
       assistant_id: assistant.id,
@@ -110,7 +109,7 @@ describe('the events of a run', () => {
   });
 
   test('from a place that is none are refused', async () => {
-    model.play({ items: [{ kind: 'message', text: 'Said.' }] });
+    model.script(answer('Said.'));
     const assistant = await beta.assistants.create({ model: 'gpt-4o' });
     const run = await beta.threads.createAndRunPoll({ assistant_id: assistant.id });
     for (const place of ['-1', 'x', 'Infinity']) {

@@ -1,18 +1,20 @@
 // What applications of the Assistants API do with the helpers of the official SDK, run by every major that has them.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 
 import type { OpenAI } from 'openai';
 import type { AssistantStream } from 'openai/lib/AssistantStream';
 
+import type { ExchangeRecord } from '../../src/domain/exchange-record.ts';
 import { startSandbox } from '../../src/sandbox/sandbox.ts';
 import type { Sandbox } from '../../src/sandbox/sandbox.ts';
 import { startGateway } from '../support/gateway.ts';
 import type { TestGateway } from '../support/gateway.ts';
 import type { Json, ScriptItem } from '../support/responses-script.ts';
+import { ResponsesUpstream, answer, failure, items } from '../support/responses-upstream.ts';
 import type { Calls, Message, Run, RunStep } from './calls.ts';
-import { startPlayedModel } from './played-model.ts';
-import type { PlayedModel } from './played-model.ts';
+import { heldBefore } from './held-script.ts';
 
 /** The members of the package that the scenarios use. */
 export interface AssistantsSdk {
@@ -401,15 +403,16 @@ function onSandbox(sdk: AssistantsSdk, mount: string): void {
 }
 
 function onScript(sdk: AssistantsSdk, mount: string): void {
-  let model: PlayedModel;
+  const model = new ResponsesUpstream();
+  let upstream: Awaited<ReturnType<ResponsesUpstream['listen']>>;
   let gateway: TestGateway;
   let beta: OpenAI.Beta;
   let calls: Calls;
   let assistant: OpenAI.Beta.Assistant;
 
   before(async () => {
-    model = await startPlayedModel();
-    gateway = await startGateway({ upstream: model.upstream.url });
+    upstream = await model.listen();
+    gateway = await startGateway({ upstream: upstream.url });
     const client = new sdk.OpenAI({ baseURL: gateway.api + mount, apiKey: gateway.token, maxRetries: 0 });
     ({ beta } = client);
     calls = sdk.callsOf(client);
@@ -417,8 +420,20 @@ function onScript(sdk: AssistantsSdk, mount: string): void {
   });
   after(async () => {
     await gateway.close();
-    await model.close();
+    await upstream.close();
   });
+
+  /** How the model call of a run ended, as its record says. */
+  async function endingOf(run: string): Promise<string | null | undefined> {
+    const deadline = performance.now() + 5000;
+    for (;;) {
+      const page = await (await gateway.adminFetch('/admin/v1/exchanges?endpoint=/v1/responses')).json();
+      const found = (page as { data: ExchangeRecord[] }).data.find((record) => record.run?.id === run);
+      if (found) return found.ending;
+      assert.ok(performance.now() < deadline, `there is no record of ${run}`);
+      await delay(10);
+    }
+  }
 
   const newThread = async () => (await beta.threads.create({ messages: [equation] })).id;
 
@@ -426,8 +441,8 @@ function onScript(sdk: AssistantsSdk, mount: string): void {
     const rome = functionCall('call_rome', { city: 'Rome' });
     const oslo = functionCall('call_oslo', { city: 'Oslo' });
     const bonn = functionCall('call_bonn', { city: 'Bonn' });
-    model.asked();
-    model.play({ items: [rome, oslo] }, { items: [bonn] }, { items: [{ kind: 'message', text: 'All is fair.' }] });
+    model.calls.length = 0;
+    model.script(items([rome, oslo]), items([bonn]), answer('All is fair.'));
 
     const thread = await newThread();
     const first = beta.threads.runs.stream(thread, { assistant_id: assistant.id });
@@ -467,9 +482,8 @@ function onScript(sdk: AssistantsSdk, mount: string): void {
     assert.deepEqual(toldLast.events, ['thread.run.step.completed', 'thread.run.queued', ...plainEvents.slice(2)]);
     assert.equal(toldLast.text, 'All is fair.');
 
-    const turns = model.asked();
     assert.deepEqual(
-      turns.map(({ input }) => (input as Json[]).slice(1).map(callAndOutput)),
+      model.modelCalls.map(({ body }) => (body.input as Json[]).slice(1).map(callAndOutput)),
       [
         [],
         [
@@ -493,9 +507,9 @@ function onScript(sdk: AssistantsSdk, mount: string): void {
   });
 
   test('outputs for half of the calls are refused, and the run goes on waiting', async () => {
-    model.play(
-      { items: [functionCall('call_a', { city: 'Rome' }), functionCall('call_b', { city: 'Oslo' })] },
-      { items: [{ kind: 'message', text: 'Fair.' }] },
+    model.script(
+      items([functionCall('call_a', { city: 'Rome' }), functionCall('call_b', { city: 'Oslo' })]),
+      answer('Fair.'),
     );
     const thread = await newThread();
     const run = await beta.threads.runs.createAndPoll(thread, { assistant_id: assistant.id });
@@ -513,10 +527,8 @@ function onScript(sdk: AssistantsSdk, mount: string): void {
   });
 
   test('a cancel in the middle of an answer ends the stream, and the upstream is left', async () => {
-    const held = model.hold({
-      items: [{ kind: 'message', text: 'A long answer that nobody will read.' }],
-      holdBefore: 'response.output_text.done',
-    });
+    const held = heldBefore('response.output_text.done', [{ kind: 'message', text: 'A long answer, cut short.' }]);
+    model.script(held.model);
     const thread = await newThread();
     const stream = beta.threads.runs.stream(thread, { assistant_id: assistant.id });
     const told = listen(stream);
@@ -524,7 +536,6 @@ function onScript(sdk: AssistantsSdk, mount: string): void {
     const cancelled = await calls.cancelRun(thread, stream.currentRun()?.id ?? '');
     assert.equal(cancelled.status, 'cancelling');
     const run = await stream.finalRun();
-    await held.left;
     assert.equal(run.status, 'cancelled');
     // What was said before the cancel may still be told behind it.
     assert.deepEqual(told.events.filter((event) => event !== 'thread.message.delta').slice(-4), [
@@ -536,13 +547,15 @@ function onScript(sdk: AssistantsSdk, mount: string): void {
     const [message] = (await beta.threads.messages.list(thread)).data;
     assert.equal(message?.status, 'incomplete');
     assert.equal(message.incomplete_details?.reason, 'run_cancelled');
+    assert.equal(await endingOf(run.id), 'downstream_left');
   });
 
   test('a cancel ends a poll, and the thread takes messages again', async () => {
-    const held = model.hold({ items: [{ kind: 'message', text: 'Never.' }], holdBefore: 'response.output_item.added' });
+    const held = heldBefore('response.output_item.added', [{ kind: 'message', text: 'Never.' }]);
+    model.script(held.model);
     const thread = await newThread();
     const polled = beta.threads.runs.createAndPoll(thread, { assistant_id: assistant.id });
-    await held.reached;
+    await held.asked;
     const [running] = (await beta.threads.runs.list(thread)).data;
     assert.equal(running?.status, 'in_progress');
     await assert.rejects(beta.threads.messages.create(thread, equation), (error) => {
@@ -565,7 +578,7 @@ function onScript(sdk: AssistantsSdk, mount: string): void {
   });
 
   test('a run that waits for outputs is cancelled at once, and takes none any more', async () => {
-    model.play({ items: [functionCall('call_late', { city: 'Rome' })] });
+    model.script(items([functionCall('call_late', { city: 'Rome' })]));
     const thread = await newThread();
     const run = await beta.threads.runs.createAndPoll(thread, { assistant_id: assistant.id });
     await calls.cancelRun(thread, run.id);
@@ -577,10 +590,8 @@ function onScript(sdk: AssistantsSdk, mount: string): void {
   });
 
   test('who leaves a stream leaves the run alone', async () => {
-    const held = model.hold({
-      items: [{ kind: 'message', text: 'Said to the end.' }],
-      holdBefore: 'response.output_text.done',
-    });
+    const held = heldBefore('response.output_text.done', [{ kind: 'message', text: 'Said to the end.' }]);
+    model.script(held.model);
     const thread = await newThread();
     const stream = beta.threads.runs.stream(thread, { assistant_id: assistant.id });
     await new Promise<void>((resolve) => stream.once('textDelta', () => resolve()));
@@ -593,10 +604,7 @@ function onScript(sdk: AssistantsSdk, mount: string): void {
   });
 
   test('an answer that reaches the limit of tokens is incomplete', async () => {
-    model.play({
-      items: [{ kind: 'message', text: 'Once upon a', isCut: true }],
-      options: { end: 'max_output_tokens' },
-    });
+    model.script(items([{ kind: 'message', text: 'Once upon a', isCut: true }], { end: 'max_output_tokens' }));
     const thread = await newThread();
     const stream = beta.threads.runs.stream(thread, { assistant_id: assistant.id, max_completion_tokens: 256 });
     const told = listen(stream);
@@ -619,8 +627,8 @@ function onScript(sdk: AssistantsSdk, mount: string): void {
   });
 
   test("a model's no ends the run as failed, and says why", async () => {
-    const error = { message: 'Your prompt is not allowed.', type: 'invalid_request_error', code: 'invalid_prompt' };
-    model.fail(400, error);
+    const error = { message: 'Your prompt is not allowed.', code: 'invalid_prompt' };
+    model.script(failure(400, error));
     const stream = beta.threads.runs.stream(await newThread(), { assistant_id: assistant.id });
     const told = listen(stream);
     const run = await stream.finalRun();
@@ -630,7 +638,7 @@ function onScript(sdk: AssistantsSdk, mount: string): void {
   });
 
   test('a refusal of the model is a message with a refusal in it', async () => {
-    model.play({ items: [{ kind: 'refusal', refusal: 'I will not do that.' }] });
+    model.script(items([{ kind: 'refusal', refusal: 'I will not do that.' }]));
     const stream = beta.threads.runs.stream(await newThread(), { assistant_id: assistant.id });
     const run = await stream.finalRun();
     assert.equal(run.status, 'completed');
@@ -642,12 +650,12 @@ function onScript(sdk: AssistantsSdk, mount: string): void {
   });
 
   test('code that was run is told of as it was written, with what it printed', async () => {
-    model.play({
-      items: [
+    model.script(
+      items([
         { kind: 'code', code: 'print(6 * 7)', container: 'cntr_1', outputs: [{ type: 'logs', logs: '42\n' }] },
         { kind: 'message', text: 'It is 42.' },
-      ],
-    });
+      ]),
+    );
     const stream = beta.threads.runs.stream(await newThread(), {
       assistant_id: assistant.id,
       tools: [{ type: 'code_interpreter' }],
@@ -669,16 +677,16 @@ function onScript(sdk: AssistantsSdk, mount: string): void {
 
   test('what was found in files is cited by markers that can be cut out of the text', async () => {
     const citation = { type: 'file_citation', file_id: 'file-guide', filename: 'guide.md', index: 10 };
-    model.play({
-      items: [
+    model.script(
+      items([
         {
           kind: 'search',
           queries: ['depth'],
           results: [{ file_id: 'file-guide', filename: 'guide.md', score: 0.9, text: 'Forty metres.', attributes: {} }],
         },
         { kind: 'message', text: '40 metres.', annotations: [{ annotation: citation }] },
-      ],
-    });
+      ]),
+    );
     const stream = beta.threads.runs.stream(await newThread(), {
       assistant_id: assistant.id,
       tools: [{ type: 'file_search' }],
