@@ -52,11 +52,16 @@ export function chooseContainer(
   return { container: { type: 'auto', file_ids: mounted.slice(0, MOUNTED_FILES_MAX) }, id: null };
 }
 
-/** Files that came with messages after the container was last used: it does not have them yet. */
-export function filesSince(history: readonly HistoryItem[], usedAtMs: number): readonly string[] {
-  const isNew = (message: Message) => (message.createdAt + 1) * 1000 > usedAtMs;
-  return history.flatMap((item) => {
-    if (item.kind !== 'message' || item.message.role !== 'user' || !isNew(item.message)) return [];
+/** Files that came with messages after code last ran in the container: it does not have them yet. */
+export function filesSince(
+  history: readonly HistoryItem[],
+  container: NonNullable<Thread['container']>,
+): readonly string[] {
+  const used = history.findLastIndex((item) => item.kind === 'call' && item.payload['container_id'] === container.id);
+  const isNew = ({ createdAt }: Message, at: number) =>
+    used === -1 ? (createdAt + 1) * 1000 > container.usedAt : at > used;
+  return history.flatMap((item, at) => {
+    if (item.kind !== 'message' || item.message.role !== 'user' || !isNew(item.message, at)) return [];
     const forCode = item.message.attachments.filter(({ tools }) =>
       tools.some(({ type }) => type === 'code_interpreter'),
     );

@@ -82,6 +82,12 @@ const ROWS: readonly Row[] = [
   },
   {
     status: [400, 499],
+    when: ({ message }) => message.includes('max_completion_tokens'),
+    do: 'old_limit',
+    code: 'invalid_prompt',
+  },
+  {
+    status: [400, 499],
     when: ({ message }) => REASONING_UNKNOWN.test(message),
     do: 'without_reasoning',
     code: 'invalid_prompt',

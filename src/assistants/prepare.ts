@@ -173,8 +173,8 @@ async function containerFor(
   const threads = thread.toolResources.code_interpreter?.file_ids ?? [];
   const fileIds = [...own, ...threads].map((id) => upstreamFiles.get(id) ?? id);
   const choice = chooseContainer(thread, fileIds, store.now(), isFresh);
-  if (choice.id === null) return choice;
-  const more = filesSince(history, thread.container?.usedAt ?? 0).map((id) => upstreamFiles.get(id) ?? id);
+  if (choice.id === null || thread.container === null) return choice;
+  const more = filesSince(history, thread.container).map((id) => upstreamFiles.get(id) ?? id);
   if (more.length === 0 || (await mountFiles(calls, choice.id, more))) return choice;
   return chooseContainer(thread, fileIds, store.now(), true);
 }
