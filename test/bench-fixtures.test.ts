@@ -106,7 +106,10 @@ describe('the C programs of the benchmarks', { skip: hasCompiler ? false : 'SKIP
     const reply = await ask('POST', '/v1/chat/completions', '{"stream":true}');
     await once(reply, 'data');
     reply.destroy();
-    while ((await upstream.stats()).aborted === aborted) await new Promise((resolve) => setTimeout(resolve, 5));
+    const deadline = performance.now() + 5_000;
+    while ((await upstream.stats()).aborted === aborted && performance.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
     assert.equal((await upstream.stats()).aborted, aborted + 1);
   });
 
