@@ -2,7 +2,7 @@
 import type { Duplex } from 'node:stream';
 
 import { openAdmin } from './admin/admin.ts';
-import { openAssistants } from './assistants/assistants.ts';
+import { openAssistants, openBackup } from './assistants/assistants.ts';
 import { keptAdminToken, leaveWhereabouts, removeWhereabouts } from './config/data-dir.ts';
 import type { Config } from './config/load.ts';
 import { Secret } from './config/secret.ts';
@@ -100,7 +100,8 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
       sandbox: options.isSandbox === true,
       refused_writes: refusedWrites(),
     });
-    const admin = openAdmin({ keys, spool: store.spool, metrics, health, isAdminToken, clock, log });
+    const backup = openBackup({ store: store.assistants, findTeam: keys.findTeam });
+    const admin = openAdmin({ keys, spool: store.spool, metrics, backup, health, isAdminToken, clock, log });
 
     let isReady = true;
     const serveApi = (request: DownstreamRequest, reply: DownstreamReply, expectsContinue: boolean) => {

@@ -10,8 +10,8 @@ import type { DownstreamReply, DownstreamRequest } from '../http/server.ts';
 import type { Log } from '../telemetry/log.ts';
 import { METRICS_CONTENT_TYPE } from '../telemetry/metrics.ts';
 import { type AnswerParts, openAnswers } from './answers.ts';
-import { type Call, type Route, type RouteName, routes } from './contract.ts';
-import { readBody, readQuery } from './input.ts';
+import { type Call, JSON_LINES, type Route, type RouteName, routes } from './contract.ts';
+import { readBody, readLines, readQuery } from './input.ts';
 
 export interface AdminParts extends AnswerParts {
   /** Compares in constant time. */
@@ -31,7 +31,7 @@ export function openAdmin(parts: AdminParts): Admin {
     const answer = answers[name] as (call: Call<never>) => unknown;
     app.on(route.method, pattern(route.path), async (c) => {
       const query = route.query === undefined ? undefined : readQuery(c.req.url, route.query);
-      const body = route.body === undefined ? undefined : await readBody(c.req.raw.body, route.body);
+      const body = await bodyOf(c.req.raw.body, route);
       return send(await answer({ id: c.req.param('id') ?? '', query, body } as Call<never>), route);
     });
   }
@@ -100,13 +100,24 @@ function pattern(path: string): string {
   return path.replaceAll(/\{(\w+)\}/g, ':$1');
 }
 
+function bodyOf(stream: ReadableStream<Uint8Array> | null, { body, bodyType }: Route): Promise<unknown> | undefined {
+  if (body === undefined) return undefined;
+  return bodyType === JSON_LINES ? readLines(stream) : readBody(stream, body);
+}
+
 function send(answer: unknown, { status, contentType }: Route): Response {
-  const body = contentType === undefined ? JSON.stringify(answer) : String(answer);
-  const type = contentType === undefined ? 'application/json' : METRICS_CONTENT_TYPE;
+  // Lines may be many: they leave as they are read.
+  const lines = contentType === JSON_LINES ? asStream(answer as AsyncIterable<string>) : null;
+  const body = lines ?? (contentType === undefined ? JSON.stringify(answer) : String(answer));
+  const type = lines ? JSON_LINES : contentType === undefined ? 'application/json' : METRICS_CONTENT_TYPE;
   return new Response(body, {
     status,
     headers: { 'content-type': type, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' },
   });
+}
+
+function asStream(lines: AsyncIterable<string>): ReadableStream<Uint8Array> {
+  return ReadableStream.from(lines).pipeThrough(new TextEncoderStream());
 }
 
 /** A bug is told to the operator alone. */

@@ -1,12 +1,13 @@
 // What each route of the contract answers.
 import { adviseName } from '../config/issues.ts';
+import type { Backup } from '../domain/backup.ts';
 import type { Clock } from '../domain/clock.ts';
 import type { ExchangeRecord } from '../domain/exchange-record.ts';
 import type { ExchangeId, KeyId } from '../domain/id.ts';
 import type { VirtualKey } from '../domain/key.ts';
 import { Refusal } from '../domain/refusal.ts';
 import type { Page, RecordFilter, Spool } from '../domain/stores.ts';
-import type { Team } from '../domain/team.ts';
+import { DEFAULT_TEAM_NAME, type Team } from '../domain/team.ts';
 import { type Keys, UnknownTeam } from '../keys/keys.ts';
 import { ENDPOINTS } from '../openai/endpoint-rows.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -18,13 +19,15 @@ export interface AnswerParts {
   readonly spool: Spool;
   readonly clock: Clock;
   readonly metrics: Metrics;
+  readonly backup: Backup;
   readonly health: () => Answer<'health'>;
 }
 
 export type Answers = { readonly [N in RouteName]: (call: Call<N>) => Answer<N> | Promise<Answer<N>> };
 
-export function openAnswers({ keys, spool, clock, metrics, health }: AnswerParts): Answers {
+export function openAnswers({ keys, spool, clock, metrics, backup, health }: AnswerParts): Answers {
   const keyView = (key: VirtualKey) => viewKey(key, clock.now());
+  const teamOf = async (idOrName: string) => (await keys.findTeam(idOrName)) ?? missing('team', idOrName, 'team');
   return {
     index: () => ({
       name: 'Throughway admin API',
@@ -69,6 +72,13 @@ export function openAnswers({ keys, spool, clock, metrics, health }: AnswerParts
       return { data, next_cursor: nextCursor, latest_cursor };
     },
     findExchange: ({ id }) => spool.findRecord(id as ExchangeId) ?? missing('exchange', id),
+    async importAssistants({ query, body }) {
+      const team = await teamOf(query.team ?? DEFAULT_TEAM_NAME);
+      return backup.importLines(body, { team: team.id, isDryRun: query.dry_run === 'true' });
+    },
+    async exportAssistants({ query }) {
+      return backup.exportLines(query.team === undefined ? null : (await teamOf(query.team)).id);
+    },
     health,
     openapi: () => openApiDocument(health().version),
     metrics: () => metrics.text(),
@@ -76,8 +86,8 @@ export function openAnswers({ keys, spool, clock, metrics, health }: AnswerParts
 }
 
 /** @throws Refusal */
-function missing(what: 'key' | 'team' | 'exchange', id: string): never {
-  throw new Refusal('not_found', `There is no ${what} "${id.slice(0, 100)}".`, { param: 'id' });
+function missing(what: 'key' | 'team' | 'exchange', id: string, param = 'id'): never {
+  throw new Refusal('not_found', `There is no ${what} "${id.slice(0, 100)}".`, { param });
 }
 
 const GROUPS: readonly string[] = ['*', ...new Set(ENDPOINTS.map((endpoint) => endpoint.group))].toSorted();

@@ -162,6 +162,33 @@ const exchangeQuery = z.strictObject({
   to: moment.describe('A day or a time, exclusive.'),
 });
 
+const team = filter('a team by its id or name');
+const importQuery = z.strictObject({
+  team: team.describe('Whose the objects become whose line names no team; without it the team `default`.'),
+  dry_run: z
+    .enum(['true', 'false'], 'write true or false')
+    .optional()
+    .describe('`true`: says what would happen, and writes nothing.'),
+});
+const exportQuery = z.strictObject({ team: team.describe('Objects of this team; without it, of all.') });
+
+const importCounts = z.object({
+  assistants: z.number(),
+  threads: z.number(),
+  messages: z.number(),
+  runs: z.number(),
+  steps: z.number(),
+});
+const importReport = z.object({
+  dry_run: z.boolean(),
+  lines: z.number(),
+  created: importCounts,
+  updated: importCounts,
+  unchanged: importCounts,
+  problems: z.array(z.object({ line: z.number(), message: z.string() })).describe('The first hundred.'),
+  problem_count: z.number(),
+});
+
 const pageOf = <T extends z.ZodType>(row: T) =>
   z.object({ data: z.array(row), next_cursor: z.string().nullable().describe('Null on the last page.') });
 
@@ -170,6 +197,8 @@ const exchangePage = pageOf(exchangeSchema).extend({
     .string()
     .describe('The place of the newest record: with `order=asc` and this cursor come those written later.'),
 });
+
+export const JSON_LINES = 'application/jsonl';
 
 export interface Route {
   readonly method: 'GET' | 'POST';
@@ -180,6 +209,9 @@ export interface Route {
   readonly body?: z.ZodType;
   readonly status: 200 | 201;
   readonly answer: z.ZodType;
+  /** Of the body, where it is no JSON: then it is read as text. */
+  readonly bodyType?: typeof JSON_LINES;
+  /** Of the answer, where it is no JSON. */
   readonly contentType?: string;
 }
 
@@ -252,6 +284,26 @@ export const routes = {
     status: 200,
     answer: healthSchema,
   },
+  importAssistants: {
+    method: 'POST',
+    path: '/admin/v1/assistants/import',
+    summary:
+      'Brings objects of the Assistants API in, a line of JSON for each. Ids and times are kept; a second time changes nothing.',
+    query: importQuery,
+    body: z.string().describe('Lines such as {"type":"assistant","object":{...},"team":"web"}.'),
+    bodyType: JSON_LINES,
+    status: 200,
+    answer: importReport,
+  },
+  exportAssistants: {
+    method: 'GET',
+    path: '/admin/v1/assistants/export',
+    summary: 'Every object of the Assistants API, a line of JSON for each, as the import takes them.',
+    query: exportQuery,
+    status: 200,
+    answer: z.string(),
+    contentType: JSON_LINES,
+  },
   openapi: {
     method: 'GET',
     path: '/admin/v1/openapi.json',
@@ -287,7 +339,9 @@ export interface Call<N extends RouteName> {
   readonly body: Member<Routes[N], 'body'>;
 }
 /** What a route answers, as the server gives it: nobody changes it on the way out. */
-export type Answer<N extends RouteName> = DeepReadonly<z.output<Routes[N]['answer']>>;
+export type Answer<N extends RouteName> = N extends 'exportAssistants'
+  ? AsyncIterable<string>
+  : DeepReadonly<z.output<Routes[N]['answer']>>;
 /** What a client may send to a route. */
 export type QueryOf<N extends RouteName> = Written<Routes[N], 'query'>;
 export type BodyOf<N extends RouteName> = Written<Routes[N], 'body'>;

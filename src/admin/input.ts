@@ -14,10 +14,22 @@ export function readQuery(url: string, schema: z.ZodType): unknown {
 }
 
 const BODY_BYTES_MAX = 1024 * 1024;
+/** Of an import; whoever has more sends it in parts. */
+const LINES_BYTES_MAX = 64 * 1024 * 1024;
+
+/** @throws Refusal */
+export async function readLines(stream: ReadableStream<Uint8Array> | null): Promise<string> {
+  const bytes = await readWhole(stream, LINES_BYTES_MAX);
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new Refusal('bad_request', 'The body is not UTF-8. Send lines of JSON.', { cause });
+  }
+}
 
 /** @throws Refusal */
 export async function readBody(stream: ReadableStream<Uint8Array> | null, schema: z.ZodType): Promise<unknown> {
-  const bytes = await readWhole(stream);
+  const bytes = await readWhole(stream, BODY_BYTES_MAX);
   let body: unknown;
   try {
     body = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
@@ -30,20 +42,20 @@ export async function readBody(stream: ReadableStream<Uint8Array> | null, schema
   return check(schema, body, 'field');
 }
 
-async function readWhole(stream: ReadableStream<Uint8Array> | null): Promise<Buffer> {
+async function readWhole(stream: ReadableStream<Uint8Array> | null, bytesMax: number): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
   let length = 0;
   try {
     // What is not read stays where it is: to cancel it would cut the connection before the refusal is out.
     for await (const chunk of stream?.values({ preventCancel: true }) ?? []) {
       length += chunk.length;
-      if (length > BODY_BYTES_MAX) break;
+      if (length > bytesMax) break;
       chunks.push(chunk);
     }
   } catch (cause) {
     throw new Refusal('bad_request', 'The body broke off before its end.', { cause });
   }
-  if (length > BODY_BYTES_MAX) throw new Refusal('body_too_large', `The body is larger than ${BODY_BYTES_MAX} bytes.`);
+  if (length > bytesMax) throw new Refusal('body_too_large', `The body is larger than ${bytesMax} bytes.`);
   return Buffer.concat(chunks);
 }
 

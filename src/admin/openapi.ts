@@ -25,7 +25,10 @@ function operation(name: string, route: Route) {
     summary: route.summary,
     parameters: [...pathParameters(route.path), ...queryParameters(route.query)],
     ...(route.body && {
-      requestBody: { required: true, content: { 'application/json': { schema: jsonSchema(route.body) } } },
+      requestBody: {
+        required: true,
+        content: { [route.bodyType ?? 'application/json']: { schema: jsonSchema(route.body) } },
+      },
     }),
     responses: {
       [route.status]: {

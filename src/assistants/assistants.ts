@@ -23,6 +23,8 @@ import { startSweep } from './sweep.ts';
 import { upstreamCalls } from './upstream-calls.ts';
 import { parseBody } from './validate.ts';
 
+export { openBackup } from './backup.ts';
+
 const BETA = 'assistants=v2';
 const JSON_HEADERS = ['content-type', 'application/json'];
 

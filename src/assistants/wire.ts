@@ -56,7 +56,7 @@ export function messageObject(message: Message) {
   };
 }
 
-export function runObject(run: Run) {
+export function runObject(run: Omit<Run, 'ref'>) {
   const { spec } = run;
   return {
     ...run.extra,

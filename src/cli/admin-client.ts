@@ -25,6 +25,8 @@ export interface Ask<N extends RouteName> {
 export interface AdminClient {
   /** The answer, with members that this version does not know yet. @throws Error that says what to do */
   ask<N extends RouteName>(name: N, ask: Ask<N>): Promise<z.output<Routes[N]['answer']>>;
+  /** The lines of an answer that is lines, in pieces as they come. @throws Error that says what to do */
+  read<N extends RouteName>(name: N, ask: Ask<N>): Promise<AsyncIterable<Uint8Array>>;
 }
 
 export function withAdminFlags(command: Command): Command {
@@ -53,19 +55,26 @@ export function openAdminClient(flags: AdminFlags): AdminClient {
       'there is no admin token; set THROUGHWAY_ADMIN_TOKEN, or name a file that holds it with --admin-token-file',
     );
   }
+  const send = (route: Route, { id, query, body }: Ask<RouteName>): Promise<Response> => {
+    const target = new URL(route.path.replace('{id}', encodeURIComponent(id ?? '')), url);
+    for (const [field, value] of Object.entries(query ?? {}))
+      if (value !== undefined) target.searchParams.set(field, String(value));
+    const headers = {
+      authorization: `Bearer ${token.reveal()}`,
+      'content-type': route.bodyType ?? 'application/json',
+    };
+    const text = typeof body === 'string' ? body : JSON.stringify(body);
+    return dial(target, { method: route.method, headers, body: body === undefined ? null : text });
+  };
   return {
-    async ask(name, { id, query, body }) {
+    async ask(name, ask) {
       const route: Route = routes[name];
-      const target = new URL(route.path.replace('{id}', encodeURIComponent(id ?? '')), url);
-      for (const [field, value] of Object.entries(query ?? {}))
-        if (value !== undefined) target.searchParams.set(field, String(value));
-      const headers = { authorization: `Bearer ${token.reveal()}`, 'content-type': 'application/json' };
-      const reply = await dial(target, {
-        method: route.method,
-        headers,
-        body: body === undefined ? null : JSON.stringify(body),
-      });
-      return read(reply, route, url);
+      return read(await send(route, ask), route, url);
+    },
+    async read(name, ask) {
+      const route: Route = routes[name];
+      const reply = await send(route, ask);
+      return reply.ok && reply.body !== null ? reply.body : read(reply, route, url);
     },
   };
 }

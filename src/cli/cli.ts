@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 
 import { ConfigError } from '../config/load.ts';
 import { VERSION } from '../telemetry/version.ts';
+import { addAssistants } from './assistants.ts';
 import { addKeys } from './keys.ts';
 import { addLogs } from './logs.ts';
 import { addSandbox } from './sandbox.ts';
@@ -33,6 +34,6 @@ export function buildProgram(): Command {
     )
     .version(VERSION)
     .exitOverride();
-  for (const add of [addServe, addStart, addKeys, addLogs, addSandbox]) add(program);
+  for (const add of [addServe, addStart, addKeys, addLogs, addAssistants, addSandbox]) add(program);
   return program;
 }
