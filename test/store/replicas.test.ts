@@ -3,13 +3,11 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 
-import OpenAI from 'openai';
-
 import { systemClock } from '../../src/domain/clock.ts';
 import { openPostgres } from '../../src/store/postgres.ts';
 import { localWakeups } from '../../src/store/wakeups.ts';
 import { eventually } from '../support/eventually.ts';
-import { startGateway } from '../support/gateway.ts';
+import { type TestGateway, startGateway } from '../support/gateway.ts';
 import { type TestPostgres, skipWithoutPostgres, startPostgres } from '../support/postgres.ts';
 import { startRecorder } from '../support/recorder.ts';
 
@@ -91,12 +89,18 @@ describe('replicas on one PostgreSQL', { skip: skipWithoutPostgres() }, () => {
     const upstream = await startRecorder();
     const options = { upstream: `${upstream.url}/v1`, databaseUrl };
     const [one, two] = await Promise.all([startGateway(options), startGateway(options)]);
-    const made = new OpenAI({ baseURL: `${one.api}/openai`, apiKey: one.token });
-    const read = new OpenAI({ baseURL: `${two.api}/openai`, apiKey: one.token });
-    const assistant = await made.beta.assistants.create({ model: 'gpt-4o', name: 'Shared' });
-    assert.equal((await read.beta.assistants.retrieve(assistant.id)).name, 'Shared');
-    const thread = await read.beta.threads.create({ messages: [{ role: 'user', content: 'hi' }] });
-    assert.equal((await made.beta.threads.messages.list(thread.id)).data.length, 1);
+    // The key was made by one of them; both know it.
+    const ask = async (gateway: TestGateway, path: string, body?: object) => {
+      const headers = { authorization: `Bearer ${one.token}`, 'content-type': 'application/json' };
+      const init = body === undefined ? { headers } : { method: 'POST', headers, body: JSON.stringify(body) };
+      const reply = await fetch(`${gateway.api}/openai${path}`, init);
+      assert.equal(reply.status, 200);
+      return (await reply.json()) as { id: string; name?: string; data?: unknown[] };
+    };
+    const { id } = await ask(one, '/assistants', { model: 'gpt-4o', name: 'Shared' });
+    assert.equal((await ask(two, `/assistants/${id}`)).name, 'Shared');
+    const thread = await ask(two, '/threads', { messages: [{ role: 'user', content: 'hi' }] });
+    assert.equal((await ask(one, `/threads/${thread.id}/messages`)).data?.length, 1);
     await Promise.all([one.close(), two.close()]);
     await upstream.close();
   });
