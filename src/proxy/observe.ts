@@ -8,6 +8,8 @@ import { type ReplyFacts, readReplyFacts } from '../openai/usage.ts';
 /** Kept of a reply's beginning and end. The end of a long event with its usage fits. */
 const HEAD_BYTES = 4 * 1024;
 const TAIL_BYTES = 16 * 1024;
+/** Chunks kept as they are; with one more, all are copied. */
+const REFERENCES_MAX = 2;
 /** A reply that inflates beyond this is not read further. */
 const INFLATED_BYTES_MAX = 32 * 1024 * 1024;
 /** Compressed bytes that may wait for the decoder; a reply that outruns it is not read further. */
@@ -43,33 +45,46 @@ function plainObserver(): ReplyObserver {
   };
 }
 
-/** References to the first and the last chunks of a stream: nothing is copied until the end. */
+/**
+ * A reply's first and last bytes. Most replies are a chunk or two, and are kept by reference until their end. The chunks of a
+ * stream are copied into one buffer: kept one by one, a hundred small ones cost several times the memory of their bytes.
+ */
 function keepEnds() {
-  const head: Buffer[] = [];
-  let headBytes = 0;
-  let tail: Buffer[] = [];
-  let tailBytes = 0;
+  let chunks: Buffer[] = [];
+  /** Begins with the reply's first bytes until it is full for the first time. */
+  let buffer: Buffer | null = null;
+  let length = 0;
+  /** The first bytes, once the buffer no longer begins with them. */
+  let head: Buffer | null = null;
+
+  function append(into: Buffer, chunk: Buffer): void {
+    if (length + chunk.length <= into.length) {
+      length += chunk.copy(into, length);
+      return;
+    }
+    head ??= Buffer.concat([into.subarray(0, length), chunk.subarray(0, HEAD_BYTES)]).subarray(0, HEAD_BYTES);
+    const kept = Math.max(0, Math.min(length, TAIL_BYTES - chunk.length));
+    into.copyWithin(0, length - kept, length);
+    length = kept + chunk.copy(into, kept, Math.max(0, chunk.length - TAIL_BYTES));
+  }
+
   return {
     feed(chunk: Buffer) {
-      if (headBytes < HEAD_BYTES) {
-        head.push(chunk);
-        headBytes += chunk.length;
+      if (buffer === null) {
+        if (chunks.length < REFERENCES_MAX) {
+          chunks.push(chunk);
+          return;
+        }
+        buffer = Buffer.allocUnsafeSlow(2 * TAIL_BYTES);
+        for (const kept of chunks) append(buffer, kept);
+        chunks = [];
       }
-      tail.push(chunk);
-      tailBytes += chunk.length;
-      // Dropped in bulk: shifting one off the front at every chunk would move all the others.
-      if (tailBytes > 2 * TAIL_BYTES && tail.length > 1) {
-        let from = tail.length;
-        let kept = 0;
-        while (from > 0 && kept < TAIL_BYTES) kept += tail[--from]!.length;
-        tail = tail.slice(from);
-        tailBytes = kept;
-      }
+      append(buffer, chunk);
     },
     facts(): ReplyFacts {
-      const end = tail.length === 1 ? tail[0]! : Buffer.concat(tail);
-      const start = head.length === 1 ? head[0]! : Buffer.concat(head);
-      return readReplyFacts(start.subarray(0, HEAD_BYTES), end.subarray(Math.max(0, end.length - TAIL_BYTES)));
+      const seen =
+        buffer !== null ? buffer.subarray(0, length) : chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
+      return readReplyFacts(head ?? seen.subarray(0, HEAD_BYTES), seen.subarray(Math.max(0, seen.length - TAIL_BYTES)));
     },
   };
 }

@@ -8,9 +8,9 @@ import { type Clock, systemClock } from '../domain/clock.ts';
 import type { KeyStore, TeamStore } from '../domain/stores.ts';
 import type { Wakeups } from '../domain/wakeups.ts';
 import { assistantStore } from './assistants.ts';
+import type { Engine } from './engine.ts';
 import { keyStore, teamStore } from './keys.ts';
 import { migrateToLatest } from './migrate.ts';
-import { openPostgres } from './postgres.ts';
 import { type OpenSpool, openSpool } from './spool.ts';
 import { openSqlite } from './sqlite.ts';
 
@@ -42,8 +42,7 @@ export async function openStore({
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   chmodSync(dataDir, 0o700);
   const lock = holdDataDir(dataDir);
-  const engine =
-    databaseUrl === null ? openSqlite(join(dataDir, 'throughway.db'), clock) : await openPostgres(databaseUrl, clock);
+  const engine = await openEngine(dataDir, databaseUrl, clock);
   await migrateToLatest(engine);
   const spool = openSpool(join(dataDir, 'spool.db'), durability);
   return {
@@ -58,6 +57,13 @@ export async function openStore({
       lock.close();
     },
   };
+}
+
+async function openEngine(dataDir: string, databaseUrl: string | null, clock: Clock): Promise<Engine> {
+  if (databaseUrl === null) return openSqlite(join(dataDir, 'throughway.db'), clock);
+  // Loaded where it is wanted: the driver takes more memory than a small gateway's whole state.
+  const { openPostgres } = await import('./postgres.ts');
+  return openPostgres(databaseUrl, clock);
 }
 
 /** A lock that the system lets go of when the process dies, however it dies. */
