@@ -345,7 +345,7 @@ function onSandbox({ OpenAI, toFile, ResponsesWS, OpenAIRealtimeWS }: Sdk, mount
   });
 
   test("the upstream's own 404 is a NotFoundError, not a refusal", async () => {
-    await assert.rejects(client.vectorStores.list(), (error) => {
+    await assert.rejects(client.models.retrieve('no-such-model'), (error) => {
       assert.ok(error instanceof OpenAI.NotFoundError);
       assert.equal(error.headers.get('x-throughway-refusal'), null);
       assert.equal(error.headers.get('x-throughway-sandbox'), 'true');
