@@ -1,4 +1,4 @@
-// npm run bench -- [--only json,rate,sse,transfer,micro] [--quick] [--rounds N] [--variants direct,nginx,...]
+// npm run bench -- [--only json,rate,sse,transfer,assistants,micro] [--quick] [--rounds N] [--variants direct,nginx,...]
 //   [--against FILE] [--json FILE] [--docs]; --against names the src/main.ts of another checkout, measured beside this one.
 // Prints ratios of one run, side by side. docs/benchmarks.md says what each row means.
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -6,6 +6,7 @@ import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
+import { formatAssistants, measureAssistants } from './assistants.ts';
 import { hasCompiler, startUpstream } from './native.ts';
 import { canPin } from './processes.ts';
 import { measureRates, measureSaturation } from './relay.ts';
@@ -77,13 +78,13 @@ function writeLastRun(text: string): void {
   writeFileSync(page, `${before}${marker}\n${text.trimEnd()}\n`);
 }
 
-const names = chosen(flags.only, [...Object.keys(sectionMakers), 'micro'], 'only');
+const names = chosen(flags.only, [...Object.keys(sectionMakers), 'assistants', 'micro'], 'only');
 const contestants = chosen(
   flags.variants,
   variants.map(({ name }) => name),
   'variants',
 );
-const relayNames = names.filter((name) => name !== 'micro');
+const relayNames = names.filter((name) => name in sectionMakers);
 if (relayNames.length > 0 && !hasCompiler) {
   console.error('The upstream and the load are C programs: install gcc (apt-get install gcc libc6-dev).');
   process.exit(1);
@@ -93,6 +94,7 @@ const pinning = canPin ? 'gateway alone on core 0' : 'not pinned';
 console.log(`Node ${process.version}, ${nginxVersion()}, ${availableParallelism()} cores, ${pinning}\n`);
 const sections = relayNames.length > 0 ? await measureSections(relayNames, contestants) : [];
 const texts = sections.map(formatSection);
+if (names.includes('assistants')) texts.push(formatAssistants(await measureAssistants(flags.quick ? 0.4 : 1)));
 if (names.includes('micro')) {
   const { formatMicro, measureMicro } = await import('./micro.ts'); // Only where asked for: it runs code of src/ in here.
   texts.push(formatMicro(await measureMicro()));
