@@ -97,5 +97,4 @@ export const assistantsSettings = z
   })
   .prefault({});
 
-export type AssistantTemplate = z.output<typeof template>;
 export type AssistantsSettings = z.output<typeof assistantsSettings>;
