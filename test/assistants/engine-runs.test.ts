@@ -859,9 +859,9 @@ describe('reading on', () => {
       const events: (Json | Promise<unknown>)[] = [
         ...responseEvents([{ kind: 'message', text: 'one two three four' }], { chunk: 4 }),
       ];
-      events.splice(6, 0, gates[0]!.promise);
-      events.splice(8, 0, gates[1]!.promise);
-      events.splice(10, 0, gates[2]!.promise);
+      void events.splice(6, 0, gates[0]!.promise);
+      void events.splice(8, 0, gates[1]!.promise);
+      void events.splice(10, 0, gates[2]!.promise);
       return { events };
     };
     runs.upstream.script(script);
@@ -892,7 +892,7 @@ describe('reading on', () => {
     const events: (Json | Promise<unknown>)[] = [
       ...responseEvents([{ kind: 'message', text: 'one two three four' }], { chunk: 4 }),
     ];
-    events.splice(8, 0, gate.promise);
+    void events.splice(8, 0, gate.promise);
     runs.upstream.script({ events });
     const { thread, run } = await beginRun(runs);
     const found = await runs.store.findRun('team_red', thread.id, run.id);

@@ -179,7 +179,7 @@ describe('refusals', () => {
       { target: '/openai/v1/models', headers: [['Host', 'a b']] },
     ] as const;
     for (const request of requests) {
-      const reply = await stand.ask(request as Parameters<Stand['ask']>[0]);
+      const reply = await stand.ask(request);
       assert.ok(reply.status >= 400);
       assert.deepEqual(valuesOf(reply.headers, 'x-content-type-options'), ['nosniff']);
       assert.deepEqual(valuesOf(reply.headers, 'cache-control'), ['no-store']);
