@@ -274,6 +274,17 @@ async function putStep(tx: Kysely<Schema>, row: RunRow, step: RunStep): Promise<
     .execute();
 }
 
+/** Frees what an earlier process held: for a database that never has more than one, whose leases mean nothing once it is gone. */
+export async function lapseLeases({ db }: Engine): Promise<void> {
+  await db
+    .updateTable('runs')
+    // In the past, but not 0, which says that it was given back.
+    .set({ lease_until: 1 })
+    .where('status', 'in', ACTIVE_STATUSES)
+    .where('lease_until', '>', 0)
+    .execute();
+}
+
 async function historyEntry(tx: Kysely<Schema>, row: RunRow, item: NonNullable<RunChange['items']>[number]) {
   const origin = { run_id: row.id, turn: item.turn, out_ix: item.outIx };
   if (item.kind === 'call')

@@ -11,6 +11,7 @@ import { assistantStore } from './assistants.ts';
 import type { Engine } from './engine.ts';
 import { keyStore, teamStore } from './keys.ts';
 import { migrateToLatest } from './migrate.ts';
+import { lapseLeases } from './run-work.ts';
 import { type OpenSpool, openSpool } from './spool.ts';
 import { openSqlite } from './sqlite.ts';
 
@@ -44,6 +45,7 @@ export async function openStore({
   const lock = holdDataDir(dataDir);
   const engine = await openEngine(dataDir, databaseUrl, clock);
   await migrateToLatest(engine);
+  if (databaseUrl === null) await lapseLeases(engine);
   const spool = openSpool(join(dataDir, 'spool.db'), durability);
   return {
     teams: teamStore(engine.db),
