@@ -76,15 +76,14 @@ export function openAssistants(
       requireBeta(call, settings);
       if (call.method !== 'POST') return reply(await operate(call));
       const request = repeatable(call);
-      let streamed: EmulatedReply | null = null;
+      const made: EmulatedReply[] = [];
       const given = await once.answer(request, async () => {
         const answered = reply(await operate(call));
-        if (typeof answered.body === 'string') return answered as EmulatedReply & { body: string };
+        made.push(answered);
         // A stream is not kept: who lost it reads on from the run's events.
-        streamed = answered;
-        return NOT_KEPT;
+        return typeof answered.body === 'string' ? { ...answered, body: answered.body } : null;
       });
-      if (streamed !== null) return streamed;
+      if (given === null) return made[0]!;
       return { ...given, ended: (wasDelivered) => void (wasDelivered ? null : remember(request, given)) };
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
@@ -157,8 +156,6 @@ export function openAssistants(
     },
   };
 }
-
-const NOT_KEPT: Given = { status: 500, headers: [], body: '' };
 
 /** @throws ApiError */
 function requireBeta({ rawHeaders, path }: EmulatedCall, { requireBetaHeader }: AssistantsSettings): void {

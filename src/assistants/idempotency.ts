@@ -20,10 +20,10 @@ export interface Given {
 
 export interface OncePerRequest {
   /**
-   * @param answer does the work; an error that it throws is not kept, and the request may be made again
+   * @param answer does the work; an error that it throws, and null, is not kept, and the request may be made again
    * @returns the answer, made now or earlier
    */
-  answer(request: RepeatableRequest, answer: () => Promise<Given>): Promise<Given>;
+  answer(request: RepeatableRequest, answer: () => Promise<Given | null>): Promise<Given | null>;
   /** The answer did not reach its client, who may ask again. */
   undelivered(request: RepeatableRequest, given: Given): Promise<void>;
 }
@@ -42,9 +42,13 @@ export interface RepeatableRequest {
 
 export function oncePerRequest(store: AssistantStore): OncePerRequest {
   /** Requests being answered here, by what they ask: a client that gave up waiting may send its request again meanwhile. */
-  const running = new Map<string, Promise<Given>>();
+  const running = new Map<string, Promise<Given | null>>();
 
-  async function withKey(request: RepeatableRequest, key: string, answer: () => Promise<Given>): Promise<Given> {
+  async function withKey(
+    request: RepeatableRequest,
+    key: string,
+    answer: () => Promise<Given | null>,
+  ): Promise<Given | null> {
     const entry = entryOf(request, `key:${key}`);
     const reserved = await store.reserveIdempotency(entry);
     if (reserved.kind === 'other') throw errors.otherUnderKey();
@@ -54,7 +58,7 @@ export function oncePerRequest(store: AssistantStore): OncePerRequest {
     }
     try {
       const given = await answer();
-      await store.settleIdempotency(entry, kept(given));
+      await store.settleIdempotency(entry, given && kept(given));
       return given;
     } catch (error) {
       await store.settleIdempotency(entry, null);

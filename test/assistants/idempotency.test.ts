@@ -102,4 +102,16 @@ describe('requests that come twice', () => {
     const second = await desk.ask('POST', runs, { assistant_id: assistant.id }, { headers: AGAIN });
     assert.equal(second.json.id, first.json.id);
   });
+
+  test('a stream is not kept: asked for again while it is opened, it meets the run that it began', async () => {
+    const assistant = await desk.ok('POST', '/assistants', { model: 'gpt-4o' });
+    const body = { assistant_id: assistant.id, stream: true };
+    const runs = path.replace('/messages', '/runs');
+    const [first, second] = await Promise.all([
+      desk.ask('POST', runs, body),
+      desk.ask('POST', runs, body, { headers: AGAIN }),
+    ]);
+    assert.deepEqual([first.status, second.status], [200, 400]);
+    assert.match(second.json.error.message, /already has an active run/);
+  });
 });
