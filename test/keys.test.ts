@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
+import { DatabaseSync, StatementSync } from 'node:sqlite';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
@@ -300,15 +300,16 @@ function forge(beginning: string): string {
 /** Statements that this process prepares from now on. What the spool writes was prepared when it was opened. */
 function watchStatements() {
   const seen: string[] = [];
-  const { prepare } = DatabaseSync.prototype;
-  DatabaseSync.prototype.prepare = function (sql, ...rest) {
-    seen.push(sql);
-    return prepare.call(this, sql, ...rest);
+  const { all } = StatementSync.prototype;
+  StatementSync.prototype.all = function (...parameters) {
+    seen.push(this.sourceSQL);
+    // Of its two forms the types follow one; what was given is handed on as it is.
+    return Reflect.apply(all, this, parameters) as ReturnType<typeof all>;
   };
   return {
     about: (table: string) => seen.filter((sql) => sql.includes(`"${table}"`)),
     stop: () => {
-      DatabaseSync.prototype.prepare = prepare;
+      StatementSync.prototype.all = all;
     },
   };
 }

@@ -3,19 +3,43 @@ import type { DatabaseSync, SQLInputValue } from 'node:sqlite';
 
 import { SqliteDialect, type SqliteDatabase } from 'kysely';
 
-export function nodeSqliteDialect(database: DatabaseSync): SqliteDialect {
+/** Statements kept prepared: the queries of the store are few, and preparing one takes longer than running it. */
+const STATEMENTS_MAX = 256;
+
+/** @param onWrite called for each statement that may have changed something */
+export function nodeSqliteDialect(database: DatabaseSync, onWrite: () => void): SqliteDialect {
+  const prepared = new Map<string, ReturnType<SqliteDatabase['prepare']>>();
+  const prepare: SqliteDatabase['prepare'] = (sql) => {
+    const statement = database.prepare(sql);
+    const values = (parameters: readonly unknown[]) => parameters as SQLInputValue[];
+    const told = READS.test(sql) ? () => {} : onWrite;
+    return {
+      reader: statement.columns().length > 0,
+      all(parameters) {
+        told();
+        return statement.all(...values(parameters));
+      },
+      run(parameters) {
+        told();
+        return statement.run(...values(parameters));
+      },
+      iterate: (parameters) => statement.iterate(...values(parameters)) as IterableIterator<unknown>,
+    };
+  };
   const adapted: SqliteDatabase = {
     close: () => database.close(),
     prepare(sql) {
-      const statement = database.prepare(sql);
-      const values = (parameters: readonly unknown[]) => parameters as SQLInputValue[];
-      return {
-        reader: statement.columns().length > 0,
-        all: (parameters) => statement.all(...values(parameters)),
-        run: (parameters) => statement.run(...values(parameters)),
-        iterate: (parameters) => statement.iterate(...values(parameters)) as IterableIterator<unknown>,
-      };
+      let statement = prepared.get(sql);
+      if (statement === undefined) {
+        statement = prepare(sql);
+        // Queries with lists in them come in many lengths; the oldest goes.
+        if (prepared.size >= STATEMENTS_MAX) prepared.delete(prepared.keys().next().value!);
+        prepared.set(sql, statement);
+      }
+      return statement;
     },
   };
   return new SqliteDialect({ database: adapted });
 }
+
+const READS = /^\s*(select|begin|rollback|pragma)\b/i;

@@ -2,11 +2,11 @@
 // in one turn of the event loop shares one transaction. Commits survive kill -9 at once; the keeper thread waits for the disk.
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { Worker } from 'node:worker_threads';
 
 import type { ExchangeRecord, Intent } from '../domain/exchange-record.ts';
 import type { Spool, Written } from '../domain/stores.ts';
-import type { KeeperReply, KeeperRequest } from './spool-keeper.ts';
+import { startKeeper } from './keeper.ts';
+import type { KeeperReply } from './spool-keeper.ts';
 
 /** How long after a commit the disk is asked, at the latest. */
 const SYNC_AFTER_MS = 40;
@@ -300,26 +300,4 @@ function matches(row: Row, filter: Parameters<Spool['listRecords']>[1]): boolean
     (filter.from === undefined || Number(row['at']) >= filter.from) &&
     (filter.to === undefined || Number(row['at']) < filter.to)
   );
-}
-
-function startKeeper(file: string, onReply: (reply: KeeperReply) => void) {
-  const script = new URL(import.meta.url.endsWith('.ts') ? './spool-keeper.ts' : './spool-keeper.js', import.meta.url);
-  const worker = new Worker(script, { workerData: { file } });
-  let closed: (() => void) | null = null;
-  worker.on('message', (reply: KeeperReply) => {
-    if (reply.kind === 'closed') closed?.();
-    else onReply(reply);
-  });
-  return {
-    ask: (request: KeeperRequest) => worker.postMessage(request),
-    async close() {
-      const done = new Promise<void>((resolve) => {
-        closed = resolve;
-        worker.on('exit', () => resolve());
-      });
-      worker.postMessage({ kind: 'close' } satisfies KeeperRequest);
-      await done;
-      await worker.terminate();
-    },
-  };
 }

@@ -5,15 +5,27 @@ import { Kysely } from 'kysely';
 
 import type { Clock } from '../domain/clock.ts';
 import type { Engine } from './engine.ts';
+import { startKeeper } from './keeper.ts';
 import { nodeSqliteDialect } from './node-sqlite-dialect.ts';
 import type { Schema } from './schema.ts';
 import { localWakeups } from './wakeups.ts';
 
-/** @param file made where there is none; `:memory:` for none at all */
-export function openSqlite(file: string, clock: Clock): Engine {
+/** How long after a write the disk is asked, at the latest. */
+const SYNC_AFTER_MS = 40;
+/** Above this the log is emptied; the store's one connection waits meanwhile, the event loop goes on. */
+const WAL_BYTES_MAX = 64 * 1024 * 1024;
+
+/**
+ * @param file made where there is none
+ * @param durability `group`: a commit survives the death of this process at once, and a power failure a moment later, without
+ *   the event loop waiting for the disk. `strict`: each commit waits.
+ */
+export function openSqlite(file: string, clock: Clock, durability: 'group' | 'strict'): Engine {
   const database = new DatabaseSync(file, { timeout: 5000 });
-  database.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON');
-  const db = new Kysely<Schema>({ dialect: nodeSqliteDialect(database) });
+  database.exec('PRAGMA journal_mode=WAL; PRAGMA foreign_keys=ON; PRAGMA cache_size=-16384');
+  const disk = durability === 'strict' ? waitForDisk(database) : leaveDiskToKeeper(database, file);
+  const db = new Kysely<Schema>({ dialect: nodeSqliteDialect(database, disk.written) });
+  disk.standStill = (until) => db.connection().execute(until);
   const wakeups = localWakeups();
   return {
     name: 'sqlite',
@@ -26,6 +38,67 @@ export function openSqlite(file: string, clock: Clock): Engine {
     async close() {
       await wakeups.close();
       await db.destroy();
+      await disk.close();
     },
   };
+}
+
+interface Disk {
+  /** Something was written: it shall be safe on disk soon. */
+  written(): void;
+  /** Keeps every query waiting until a promise is kept. */
+  standStill: (until: () => Promise<void>) => Promise<void>;
+  close(): Promise<void>;
+}
+
+function waitForDisk(database: DatabaseSync): Disk {
+  database.exec('PRAGMA synchronous=FULL');
+  return { written: () => {}, standStill: async () => {}, close: async () => {} };
+}
+
+function leaveDiskToKeeper(database: DatabaseSync, file: string): Disk {
+  database.exec('PRAGMA synchronous=OFF; PRAGMA wal_autocheckpoint=0');
+  let commits = 0;
+  let isAsked = false;
+  let isEmptying = false;
+  let emptied: (() => void) | null = null;
+  const keeper = startKeeper(file, (reply) => {
+    if (reply.kind === 'synced') {
+      isAsked = false;
+      if (commits > reply.commits) ask();
+      if (reply.walBytes > WAL_BYTES_MAX && !isEmptying) empty();
+    } else {
+      // A sync that failed is asked for again with the next write; an emptying that failed, with the next sync.
+      isAsked = false;
+      emptied?.();
+    }
+  });
+  const ask = () => {
+    if (isAsked) return;
+    isAsked = true;
+    setTimeout(() => keeper.ask({ kind: 'sync', commits }), SYNC_AFTER_MS).unref();
+  };
+  const empty = () => {
+    isEmptying = true;
+    void disk.standStill(
+      () =>
+        new Promise<void>((resolve) => {
+          emptied = () => {
+            emptied = null;
+            isEmptying = false;
+            resolve();
+          };
+          keeper.ask({ kind: 'truncate' });
+        }),
+    );
+  };
+  const disk: Disk = {
+    written() {
+      commits++;
+      ask();
+    },
+    standStill: async () => {},
+    close: () => keeper.close(),
+  };
+  return disk;
 }

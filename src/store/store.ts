@@ -33,19 +33,16 @@ export interface StoreOptions {
   readonly clock?: Clock;
 }
 
-/** @throws Error when another process holds the data dir, or when it cannot be written. */
-export async function openStore({
-  dataDir,
-  durability,
-  databaseUrl = null,
-  clock = systemClock,
-}: StoreOptions): Promise<Store> {
+/** @throws Error when another process holds the data dir, when it cannot be written, or when the database cannot be reached. */
+export async function openStore(options: StoreOptions): Promise<Store> {
+  const { dataDir, durability } = options;
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   chmodSync(dataDir, 0o700);
   const lock = holdDataDir(dataDir);
-  const engine = await openEngine(dataDir, databaseUrl, clock);
-  await migrateToLatest(engine);
-  if (databaseUrl === null) await lapseLeases(engine);
+  const engine = await openEngine(options).catch((error: unknown) => {
+    lock.close();
+    throw error;
+  });
   const spool = openSpool(join(dataDir, 'spool.db'), durability);
   return {
     teams: teamStore(engine.db),
@@ -61,11 +58,23 @@ export async function openStore({
   };
 }
 
-async function openEngine(dataDir: string, databaseUrl: string | null, clock: Clock): Promise<Engine> {
-  if (databaseUrl === null) return openSqlite(join(dataDir, 'throughway.db'), clock);
+async function openEngine({
+  dataDir,
+  durability,
+  databaseUrl = null,
+  clock = systemClock,
+}: StoreOptions): Promise<Engine> {
+  if (databaseUrl === null) {
+    const engine = openSqlite(join(dataDir, 'throughway.db'), clock, durability);
+    await migrateToLatest(engine);
+    await lapseLeases(engine);
+    return engine;
+  }
   // Loaded where it is wanted: the driver takes more memory than a small gateway's whole state.
   const { openPostgres } = await import('./postgres.ts');
-  return openPostgres(databaseUrl, clock);
+  const engine = await openPostgres(databaseUrl, clock);
+  await migrateToLatest(engine);
+  return engine;
 }
 
 /** A lock that the system lets go of when the process dies, however it dies. */

@@ -80,7 +80,7 @@ export const BLUE_CALLER = caller('team_blue');
 
 export async function openDesk(settings: Partial<AssistantsSettings> = {}): Promise<TestDesk> {
   const clock = handClock();
-  const engine = openSqlite(':memory:', clock);
+  const engine = openSqlite(':memory:', clock, 'strict');
   await migrateToLatest(engine);
   const store = assistantStore(engine);
   const upstream: TestDesk['upstream'] = [];

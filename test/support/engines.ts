@@ -13,7 +13,7 @@ export type OpenEngine = (clock?: Clock) => Promise<Engine>;
 
 export function onBothEngines(name: string, suite: (open: OpenEngine) => void): void {
   describe(`${name}, on SQLite`, () => {
-    suite(async (clock = systemClock) => migrated(openSqlite(':memory:', clock)));
+    suite(async (clock = systemClock) => migrated(openSqlite(':memory:', clock, 'strict')));
   });
   describe(`${name}, on PostgreSQL`, { skip: skipWithoutPostgres() }, () => {
     let server: TestPostgres;

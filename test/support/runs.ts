@@ -131,7 +131,7 @@ export function openReplica({
 }
 
 export async function openMemory(clock: Clock = systemClock): Promise<Engine> {
-  const database = openSqlite(':memory:', clock);
+  const database = openSqlite(':memory:', clock, 'strict');
   await migrateToLatest(database);
   return database;
 }
