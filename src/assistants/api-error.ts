@@ -86,6 +86,8 @@ const pythonList = (texts: readonly string[]) => `[${texts.map((text) => `'${tex
 
 export const modelUnsupported = (model: string) =>
   bad(`The requested model '${model}' cannot be used with the Assistants API.`, 'model', 'unsupported_model');
+export const modelUnknown = (model: string) =>
+  bad(`The requested model '${model}' does not exist.`, 'model', 'model_not_found');
 export const parameterUnsupported = (param: string) =>
   bad(`Unsupported parameter: '${param}' is not supported with this model.`, param, 'unsupported_parameter');
 

@@ -20,6 +20,7 @@ export const createAssistant: Operation = async (desk, { caller, body, calls }) 
     createdAt: secondsNow(desk),
   };
   refuseModel(assistant);
+  await desk.models.check(assistant.model, calls);
   const made = { ...assistant, toolResources: await makeResources(asked.tool_resources, 'assistant', calls) };
   await desk.store.insertAssistant(made);
   return object(assistantObject(made));
@@ -49,6 +50,7 @@ export const retrieveAssistant: Operation = async (desk, { caller, ids }) =>
 export const modifyAssistant: Operation = async (desk, { caller, ids, body, calls }) => {
   const asked = parseBody(desk.schemas.modifyAssistant, body);
   await knownAssistant(desk, caller.team.id, ids.assistant_id);
+  if (asked.model !== undefined) await desk.models.check(asked.model, calls);
   await knownFiles(asked.tool_resources?.code_interpreter?.file_ids ?? [], calls);
   const changed = await desk.store.updateAssistant(caller.team.id, ids.assistant_id, (stored) => {
     const assistant = changedAssistant(stored, asked);

@@ -14,6 +14,7 @@ import { newAssistant } from './assistant-operations.ts';
 import type { Answer, Asked, Desk } from './desk.ts';
 import type { RunEngine } from './engine.ts';
 import { type Given, type RepeatableRequest, oncePerRequest } from './idempotency.ts';
+import { openKnownModels } from './known-models.ts';
 import { type RequestSchemas, requestSchemas } from './requests.ts';
 import { changedResources } from './resources.ts';
 import { findOperation, isOurs } from './routes.ts';
@@ -65,6 +66,7 @@ export function openAssistants(
     wakeups,
     settings,
     schemas,
+    models: openKnownModels(settings, store.now),
     templates,
     queuedRuns: sweep.queuedRuns,
     onRunChange: changes.listen,

@@ -6,6 +6,7 @@ import type { Caller } from '../domain/key.ts';
 import type { Run, RunRef } from '../domain/run.ts';
 import type { Wakeups } from '../domain/wakeups.ts';
 import type { RunEngine } from './engine.ts';
+import type { KnownModels } from './known-models.ts';
 import type { RequestSchemas } from './requests.ts';
 import type { UpstreamCalls } from './upstream-calls.ts';
 
@@ -15,6 +16,7 @@ export interface Desk {
   readonly wakeups: Wakeups;
   readonly settings: AssistantsSettings;
   readonly schemas: RequestSchemas;
+  readonly models: KnownModels;
   /** By id, without the team that they will belong to. */
   readonly templates: ReadonlyMap<string, Omit<Assistant, 'teamId' | 'createdAt'>>;
   /** Runs that waited for a worker at the last look. */

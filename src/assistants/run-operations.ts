@@ -32,7 +32,7 @@ export const createRun: Operation = async (desk, asked) => {
 
   const run = newRun(desk, asked, {
     assistantId: assistant.id,
-    spec: servedSpec(desk, runSpec(assistant, wanted, null)),
+    spec: await servedSpec(desk, runSpec(assistant, wanted, null), calls),
     metadata: wanted.metadata ?? {},
     include,
   });
@@ -56,7 +56,7 @@ export const createThreadAndRun: Operation = async (desk, asked) => {
   const assistant = await knownAssistant(desk, caller.team.id, wanted.assistant_id as `asst_${string}`);
   refuseOverload(desk);
   // Looked at before the upstream makes anything.
-  const spec = servedSpec(desk, runSpec(assistant, wanted, null));
+  const spec = await servedSpec(desk, runSpec(assistant, wanted, null), calls);
   const made = await newThread(desk, asked, wanted.thread ?? { metadata: undefined });
   const toolResources = wanted.tool_resources
     ? await makeResources(wanted.tool_resources, 'assistant', calls)
@@ -72,9 +72,10 @@ export const createThreadAndRun: Operation = async (desk, asked) => {
 };
 
 /** @throws ApiError early, rather than let the run fail later */
-function servedSpec({ engine }: Desk, spec: RunSpec): RunSpec {
+async function servedSpec({ engine, models }: Desk, spec: RunSpec, calls: Asked['calls']): Promise<RunSpec> {
   const unserved = engine.unserved(spec);
   if (unserved !== null) throw errors.toolUnsupported(unserved);
+  await models.check(spec.model, calls);
   return spec;
 }
 

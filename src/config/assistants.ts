@@ -84,6 +84,12 @@ export const assistantsSettings = z
       .describe(
         'Whether `GET /threads` lists the team’s threads. OpenAI answered it with 401, which is the default here.',
       ),
+    checkModels: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Answer 400 `model_not_found` for a model that the upstream’s `/models` does not list, asked for every ten minutes. Otherwise the run fails, in the upstream’s words.',
+      ),
     modelAliases: z
       .record(z.string().min(1), z.string().min(1))
       .default({})

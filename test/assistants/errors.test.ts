@@ -722,6 +722,42 @@ describe('the error catalogue', () => {
     await strict.close();
   });
 
+  test('a model that the upstream does not list is refused where the operator asks for it, and an alias stands for it', async () => {
+    const checking = await openDesk({ checkModels: true, modelAliases: { 'gpt-4': 'gpt-6-luna' } });
+    checking.play(({ path }) =>
+      path === '/v1/models'
+        ? { status: 200, body: { object: 'list', data: [{ id: 'gpt-4o' }, { id: 'gpt-6-luna' }] } }
+        : undefined,
+    );
+    const unknown = await checking.ask('POST', '/assistants', { model: 'x' });
+    assert.deepEqual(
+      [unknown.status, unknown.json.error],
+      [
+        400,
+        {
+          message: "The requested model 'x' does not exist.",
+          type: 'invalid_request_error',
+          param: 'model',
+          code: 'model_not_found',
+        },
+      ],
+    );
+    const { id } = await checking.ok('POST', '/assistants', { model: 'gpt-4' });
+    assert.equal((await checking.ask('POST', `/assistants/${id}`, { model: 'x' })).status, 400);
+    const thread = await checking.ok('POST', '/threads');
+    assert.equal(
+      (await checking.ask('POST', `/threads/${thread.id}/runs`, { assistant_id: id, model: 'x' })).status,
+      400,
+    );
+    assert.equal((await checking.ask('POST', '/threads/runs', { assistant_id: id, model: 'x' })).status, 400);
+    await checking.ok('POST', `/threads/${thread.id}/runs`, { assistant_id: id, model: 'gpt-4o' });
+    assert.equal(checking.upstream.length, 1, 'the list is asked for once');
+    checking.clock.turn(600_000);
+    checking.play(() => 'unreachable');
+    await checking.ok('POST', '/assistants', { model: 'x' });
+    await checking.close();
+  });
+
   test('a slash too many between base URL and path is forgiven', async () => {
     assert.equal((await desk.ask('GET', '//assistants')).status, 200);
   });
