@@ -17,7 +17,7 @@ import { type Given, type RepeatableRequest, oncePerRequest } from './idempotenc
 import { openKnownModels } from './known-models.ts';
 import { type RequestSchemas, requestSchemas } from './requests.ts';
 import { changedResources } from './resources.ts';
-import { findOperation, isOurs } from './routes.ts';
+import { findOperation, groupOfOurs } from './routes.ts';
 import { openRunEngine } from './run-engine.ts';
 import { STREAM_HEADERS, framesOf } from './stream.ts';
 import { startSweep } from './sweep.ts';
@@ -148,7 +148,7 @@ export function openAssistants(
   }
 
   return {
-    emulation: { claims: (_method, path, endpoint) => isOurs(path, endpoint?.group), answer },
+    emulation: { claims: (path, endpoint) => groupOfOurs(path, endpoint?.group), answer },
     stopClaiming: () => engine.stopClaiming(),
     active: () => engine.active(),
     async close() {

@@ -1,5 +1,6 @@
 // Which operation a request asks for. A path is never normalised into another one: an id that is missing is an id that is wrong.
 import { GENERATED_FILE_PREFIX } from '../domain/assistants.ts';
+import type { EndpointGroup } from '../domain/endpoint.ts';
 import { KINDS, type Kind, invalidUrl, methodNotAllowed, wrongPrefix } from './api-error.ts';
 import {
   createAssistant,
@@ -71,17 +72,17 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
 const OWN_PATH = /^\/v1\/+(?:assistants|threads)(?:\/|$)/;
 const GENERATED_FILE_PATH = new RegExp(`^/v1/files/${GENERATED_FILE_PREFIX}`);
 
-/** @param group of the path's row; undefined where no row knows it */
-export function isOurs(path: string, group: string | undefined): boolean {
+/** @param group of the path's row; undefined where no row knows it. @returns null for what is not ours */
+export function groupOfOurs(path: string, group: EndpointGroup | undefined): EndpointGroup | null {
   switch (group) {
     case 'assistants':
-      return true;
+      return group;
     case undefined:
-      return OWN_PATH.test(path);
+      return OWN_PATH.test(path) ? 'assistants' : null;
     case 'files':
-      return GENERATED_FILE_PATH.test(path);
+      return GENERATED_FILE_PATH.test(path) ? group : null;
     default:
-      return false;
+      return null;
   }
 }
 

@@ -1,5 +1,5 @@
 // The port by which the relay hands over what this gateway answers itself: the Assistants API, and files that runs made.
-import type { Endpoint } from './endpoint.ts';
+import type { Endpoint, EndpointGroup } from './endpoint.ts';
 import type { ExchangeId } from './id.ts';
 import type { Caller } from './key.ts';
 
@@ -30,8 +30,11 @@ export interface EmulatedReply {
 }
 
 export interface Emulation {
-  /** Whether this gateway answers such a request itself. Asked for every arrival: cheap, and right about no endpoint by surprise. */
-  claims(method: string, path: string, endpoint: Endpoint | undefined): boolean;
+  /**
+   * The group of a request that this gateway answers itself, null for any other. Asked for every arrival: cheap, and right
+   * about paths that no row knows.
+   */
+  claims(path: string, endpoint: Endpoint | undefined): EndpointGroup | null;
   /** Never rejects: what is wrong is told in the reply. */
   answer(call: EmulatedCall): Promise<EmulatedReply>;
 }

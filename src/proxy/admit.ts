@@ -1,4 +1,5 @@
 // Whether a caller's exchange may go on. What may not is refused here, before anything goes upstream.
+import type { EndpointGroup } from '../domain/endpoint.ts';
 import type { Arrival } from '../domain/exchange.ts';
 import type { Caller } from '../domain/key.ts';
 import { Refusal } from '../domain/refusal.ts';
@@ -6,10 +7,13 @@ import { isAdministration } from '../openai/endpoints.ts';
 
 const ADMIN_GROUP = 'admin';
 
-/** @throws Refusal */
-export function admit(arrival: Arrival, caller: Caller): void {
+/**
+ * @param group that the path belongs to; undefined for a path of no known group
+ * @throws Refusal
+ */
+export function admit(arrival: Arrival, caller: Caller, group: EndpointGroup | undefined): void {
   const { endpoints } = caller.key;
-  if (arrival.endpoint?.group === ADMIN_GROUP || isAdministration(arrival.path)) {
+  if (group === ADMIN_GROUP || isAdministration(arrival.path)) {
     if (endpoints.includes(ADMIN_GROUP)) return;
     throw new Refusal(
       'endpoint_not_allowed',
@@ -18,7 +22,6 @@ export function admit(arrival: Arrival, caller: Caller): void {
     );
   }
   if (endpoints.includes('*')) return;
-  const group = arrival.endpoint?.group;
   if (group !== undefined && endpoints.includes(group)) return;
   throw new Refusal(
     'endpoint_not_allowed',

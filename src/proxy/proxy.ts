@@ -2,6 +2,7 @@
 import type { Config } from '../config/load.ts';
 import type { Clock } from '../domain/clock.ts';
 import type { Emulation } from '../domain/emulation.ts';
+import type { EndpointGroup } from '../domain/endpoint.ts';
 import type { ExchangeRecord } from '../domain/exchange-record.ts';
 import type { Admission, Arrival, Settlement } from '../domain/exchange.ts';
 import { newId } from '../domain/id.ts';
@@ -142,7 +143,7 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
   function admitAndDial(exchange: BegunSocket, caller: Caller, subprotocols: readonly string[]): void {
     const { arrival, handshake, ownHeaders } = exchange;
     try {
-      admit(arrival, caller);
+      admit(arrival, caller, arrival.endpoint?.group);
       refuseOverload();
     } catch (error) {
       refuseSocket(exchange, caller, error);
@@ -207,12 +208,17 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
     handshake.refuse(refusal, ownHeaders);
   }
 
+  /** Of what this gateway answers itself; null for what goes upstream. */
+  function ownGroup({ path, endpoint }: Arrival): EndpointGroup | null {
+    return parts.emulation?.claims(path, endpoint) ?? null;
+  }
+
   /** Before admission, refusals are thrown and caught here. */
   function admitAndRead(exchange: Begun, caller: Caller, expectsContinue: boolean): void {
     const { arrival, request, reply } = exchange;
     const length = announcedLength(request);
     try {
-      admit(arrival, caller);
+      admit(arrival, caller, ownGroup(arrival) ?? arrival.endpoint?.group);
       refuseOverload();
       refuseLargeBody(length, settings.http.bodyBytesMax);
     } catch (error) {
@@ -237,7 +243,7 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
 
   function begin(exchange: Begun, caller: Caller, first: BodyPart): void {
     const { arrival } = exchange;
-    const emulation = parts.emulation?.claims(arrival.method, arrival.path, arrival.endpoint) ? parts.emulation : null;
+    const emulation = ownGroup(arrival) === null ? null : (parts.emulation ?? null);
     if (emulation !== null && !first.isWhole) {
       readRest(exchange, caller, first, (whole) => begin(exchange, caller, whole));
       return;

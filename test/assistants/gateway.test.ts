@@ -152,6 +152,12 @@ describe('the Assistants API through the gateway', () => {
     const { token } = await gateway.createKey({ name: 'chat only', endpoints: ['chat'] });
     const reply = await fetch(`${gateway.api}/openai/assistants`, { headers: { authorization: `Bearer ${token}` } });
     assert.equal(reply.status, 403);
+    const allowed = await gateway.createKey({ name: 'assistants only', endpoints: ['assistants'] });
+    const headers = { authorization: `Bearer ${allowed.token}` };
+    for (const path of ['/assistants', '/threads', '/threads/thread_x/runs/run_x/events']) {
+      assert.notEqual((await fetch(`${gateway.api}/openai${path}`, { headers })).status, 403, path);
+    }
+    assert.equal((await fetch(`${gateway.api}/openai/files`, { headers })).status, 403);
   });
 
   test('an operator who says so has it relayed', async () => {
