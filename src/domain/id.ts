@@ -4,8 +4,10 @@ import { randomFillSync } from 'node:crypto';
 export type ExchangeId = `exc_${string}`;
 export type KeyId = `key_${string}`;
 export type TeamId = `team_${string}`;
+export type UserId = `user_${string}`;
+export type BudgetId = `budget_${string}`;
 
-type Prefix = 'exc' | 'key' | 'replica' | 'team';
+type Prefix = 'audit' | 'budget' | 'entry' | 'exc' | 'key' | 'replica' | 'team' | 'user';
 
 /** Crockford's base 32 in lower case: no i, l, o, u. */
 const DIGITS = '0123456789abcdefghjkmnpqrstvwxyz';

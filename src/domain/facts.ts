@@ -1,0 +1,61 @@
+// What is learnt from copies of requests and replies as they go by. Whoever reads never changes a byte, and what could not be read is null.
+
+/** Told by a request's body, as far as it was seen. */
+export interface RequestFacts {
+  readonly model: string | null;
+  /** The body came to its end and was read to it. */
+  readonly isWhole: boolean;
+  /** Neither compressed nor of a form that is not read: what is not found in a whole one is not there. */
+  readonly isReadable: boolean;
+  /** A member that decides something, such as `model`, stands twice: parsers differ on which one counts. */
+  readonly hasDuplicates: boolean;
+  readonly isStream: boolean;
+  /** `stream_options.include_usage` is asked for. */
+  readonly wantsUsage: boolean;
+  readonly isBackground: boolean;
+  /** `max_completion_tokens`, `max_output_tokens` or `max_tokens`. */
+  readonly maxOutputTokens: number | null;
+  /** How many replies or images are asked for (`n`). */
+  readonly count: number | null;
+  readonly serviceTier: string | null;
+  /** `safety_identifier`, or else `user`. */
+  readonly endUser: string | null;
+  readonly maxToolCalls: number | null;
+  /** Types of the hosted tools that are offered, such as `web_search` or `code_interpreter`. */
+  readonly tools: readonly string[];
+  readonly promptCacheRetention: string | null;
+  /** Of an image or a video. */
+  readonly size: string | null;
+  readonly quality: string | null;
+  readonly seconds: number | null;
+  /** Unicode code points of a speech's `input`. */
+  readonly inputCharacters: number | null;
+  /** Bytes of the body as far as it was seen; the announced length where it is known. */
+  readonly bodyBytes: number;
+}
+
+/** Told by a reply, or by one turn of a socket. */
+export interface ReplyFacts {
+  /** Each usage object that counts, in order: one in nearly all replies, one for each image in a stream of images, none where unseen. */
+  readonly usages: readonly unknown[];
+  readonly model: string | null;
+  readonly serviceTier: string | null;
+  /** Of the object that the reply is: `resp_...`, `batch_...`. */
+  readonly id: string | null;
+  readonly object: string | null;
+  readonly status: string | null;
+  /** Finished calls of hosted tools by kind; a web search counts where its action is a search. */
+  readonly toolCalls: Readonly<Partial<Record<HostedTool, number>>>;
+  /** Ids of containers that code ran in. */
+  readonly containers: readonly string[];
+  /** Elements of `data`, such as images. */
+  readonly dataCount: number | null;
+  /** `duration` of a verbose transcription, seconds. */
+  readonly durationSeconds: number | null;
+  /** Text that the model wrote, as far as it was seen, at most a bound: for estimates where nothing is reported. */
+  readonly outputText: string;
+  /** UTF-8 bytes of all text seen, beyond the bound too. */
+  readonly outputTextBytes: number;
+}
+
+export type HostedTool = 'web_search' | 'web_search_preview' | 'file_search' | 'code_interpreter' | 'image_generation';
