@@ -1,5 +1,5 @@
 import type { KeyId, TeamId, UserId } from './id.ts';
-import type { Limits } from './limits.ts';
+import { type Limits, UNLIMITED } from './limits.ts';
 import type { Team } from './team.ts';
 import type { User } from './user.ts';
 
@@ -43,6 +43,26 @@ export interface VirtualKey {
   readonly expiresAt: number | null;
   readonly createdAt: number;
 }
+
+/** What a key may where nobody says otherwise: all that its team may. */
+export const KEY_DEFAULTS = {
+  userId: null,
+  formerToken: null,
+  models: ['*'],
+  endpoints: ['*'],
+  allowedCidrs: [],
+  limits: UNLIMITED,
+  onDisconnect: null,
+  onUnpriced: 'allow',
+  onUnbounded: 'assume_max',
+  onOverrun: 'finish',
+  streamUsage: 'inject',
+  capture: 'metadata',
+  tags: [],
+  metadata: {},
+  status: 'active',
+  expiresAt: null,
+} as const satisfies Partial<VirtualKey>;
 
 /** The team and the key behind an arrival, and the person whom the key names. */
 export interface Caller {

@@ -1,5 +1,5 @@
 import type { TeamId } from './id.ts';
-import type { Limits } from './limits.ts';
+import { type Limits, UNLIMITED } from './limits.ts';
 
 /** Who pays and who owns. Every virtual key belongs to exactly one team. */
 export interface Team {
@@ -20,5 +20,16 @@ export interface Team {
   /** Milliseconds since 1970. */
   readonly createdAt: number;
 }
+
+/** What a team may where nobody says otherwise. */
+export const TEAM_DEFAULTS = {
+  models: ['*'],
+  endpoints: ['*'],
+  limits: UNLIMITED,
+  capture: 'metadata',
+  tags: [],
+  metadata: {},
+  status: 'active',
+} as const satisfies Partial<Team>;
 
 export const DEFAULT_TEAM_NAME = 'default';

@@ -1,10 +1,10 @@
 // The door to virtual keys and their teams: found by token, created, listed, revoked.
 import type { Clock } from '../domain/clock.ts';
 import { type KeyId, type TeamId, newId } from '../domain/id.ts';
-import type { Caller, VirtualKey } from '../domain/key.ts';
+import { type Caller, KEY_DEFAULTS, type VirtualKey } from '../domain/key.ts';
 import { Refusal } from '../domain/refusal.ts';
 import type { KeyStore, Listed, Page, TeamStore } from '../domain/stores.ts';
-import { DEFAULT_TEAM_NAME, type Team } from '../domain/team.ts';
+import { DEFAULT_TEAM_NAME, TEAM_DEFAULTS, type Team } from '../domain/team.ts';
 import { equalHashes, hashToken, isWellFormed, newAdminToken, newToken, tokenHint } from './token.ts';
 
 /** Callers remembered between look-ups; the oldest goes first. */
@@ -89,7 +89,7 @@ export async function openKeys(
     try {
       const key = await store.findKeyByTokenHash(tokenHash);
       const team = key && (await teams.findTeam(key.teamId));
-      return key && team && { key, team };
+      return key && team && { key, team, user: null };
     } catch (cause) {
       const message = 'The gateway cannot look up virtual keys now; its store does not answer.';
       throw new Refusal('overloaded', message, { retryAfterMs: 1000, cause });
@@ -120,6 +120,7 @@ export async function openKeys(
       const token = newToken();
       const createdAt = clock.now();
       const key: VirtualKey = {
+        ...KEY_DEFAULTS,
         id: newId('key', createdAt),
         teamId: team.id,
         name,
@@ -153,7 +154,7 @@ async function findOrMakeDefaultTeam(teams: TeamStore, clock: Clock): Promise<Te
   const found = await teams.findTeamByName(DEFAULT_TEAM_NAME);
   if (found !== null) return found;
   const createdAt = clock.now();
-  const team: Team = { id: newId('team', createdAt), name: DEFAULT_TEAM_NAME, createdAt };
+  const team: Team = { ...TEAM_DEFAULTS, id: newId('team', createdAt), name: DEFAULT_TEAM_NAME, createdAt };
   try {
     await teams.insertTeam(team);
     return team;

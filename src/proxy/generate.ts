@@ -107,7 +107,8 @@ function arrive({ method, path, headers }: GenerateCall, clock: Clock): Arrival 
 async function findCaller(keys: Keys, { keyId, teamId }: GenerateCall): Promise<Caller | Refusal> {
   const key = await keys.find(keyId);
   const team = await keys.findTeam(teamId);
-  if (key !== null && team !== null && key.teamId === team.id && key.status === 'active') return { key, team };
+  if (key !== null && team !== null && key.teamId === team.id && key.status === 'active')
+    return { key, team, user: null };
   return new Refusal('invalid_api_key', 'The virtual key that began this was revoked or no longer exists.');
 }
 

@@ -2,9 +2,9 @@
 import type { Kysely, Selectable } from 'kysely';
 
 import type { KeyId, TeamId } from '../domain/id.ts';
-import type { VirtualKey } from '../domain/key.ts';
+import { KEY_DEFAULTS, type VirtualKey } from '../domain/key.ts';
 import type { KeyStore, Listed, TeamStore } from '../domain/stores.ts';
-import type { Team } from '../domain/team.ts';
+import { TEAM_DEFAULTS, type Team } from '../domain/team.ts';
 import type { Schema } from './schema.ts';
 
 export function teamStore(db: Kysely<Schema>): TeamStore {
@@ -89,11 +89,12 @@ function toPage<T extends { readonly id: string }>(rows: readonly T[], limit: nu
 
 function toTeam(row: Selectable<Schema['teams']>): Team {
   // Ids were branded when they were written.
-  return { id: row.id as TeamId, name: row.name, createdAt: Number(row.created_at) };
+  return { ...TEAM_DEFAULTS, id: row.id as TeamId, name: row.name, createdAt: Number(row.created_at) };
 }
 
 function toKey(row: Selectable<Schema['keys']>): VirtualKey {
   return {
+    ...KEY_DEFAULTS,
     id: row.id as KeyId,
     teamId: row.team_id as TeamId,
     name: row.name,

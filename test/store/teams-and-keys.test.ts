@@ -3,15 +3,16 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 
 import { newId } from '../../src/domain/id.ts';
-import type { VirtualKey } from '../../src/domain/key.ts';
-import type { Team } from '../../src/domain/team.ts';
+import { KEY_DEFAULTS, type VirtualKey } from '../../src/domain/key.ts';
+import { TEAM_DEFAULTS, type Team } from '../../src/domain/team.ts';
 import type { Engine } from '../../src/store/engine.ts';
 import { keyStore, teamStore } from '../../src/store/keys.ts';
 import { onBothEngines } from '../support/engines.ts';
 
-const team = (name: string, at = 1): Team => ({ id: newId('team', at), name, createdAt: at });
+const team = (name: string, at = 1): Team => ({ ...TEAM_DEFAULTS, id: newId('team', at), name, createdAt: at });
 
 const key = (owner: Team, name: string, at = 1): VirtualKey => ({
+  ...KEY_DEFAULTS,
   id: newId('key', at),
   teamId: owner.id,
   name,

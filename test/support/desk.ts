@@ -8,7 +8,8 @@ import type { AssistantStore } from '../../src/domain/assistant-store.ts';
 import type { EmulatedReply } from '../../src/domain/emulation.ts';
 import type { Generate, GenerateCall } from '../../src/domain/generate.ts';
 import { type TeamId, newId } from '../../src/domain/id.ts';
-import type { Caller } from '../../src/domain/key.ts';
+import { type Caller, KEY_DEFAULTS } from '../../src/domain/key.ts';
+import { TEAM_DEFAULTS } from '../../src/domain/team.ts';
 import { assistantStore } from '../../src/store/assistants.ts';
 import { migrateToLatest } from '../../src/store/migrate.ts';
 import { openSqlite } from '../../src/store/sqlite.ts';
@@ -60,8 +61,9 @@ export interface TestDesk {
 
 export function caller(team: TeamId, key: `key_${string}` = `key_of_${team}`): Caller {
   return {
-    team: { id: team, name: team, createdAt: 0 },
+    team: { ...TEAM_DEFAULTS, id: team, name: team, createdAt: 0 },
     key: {
+      ...KEY_DEFAULTS,
       id: key,
       teamId: team,
       name: key,
@@ -72,6 +74,7 @@ export function caller(team: TeamId, key: `key_${string}` = `key_of_${team}`): C
       expiresAt: null,
       createdAt: 0,
     },
+    user: null,
   };
 }
 
