@@ -5,8 +5,10 @@ import { join } from 'node:path';
 
 import { systemClock } from '../src/domain/clock.ts';
 import type { Admission, Arrival, Observation } from '../src/domain/exchange.ts';
+import { NOTHING_SEEN } from '../src/domain/facts.ts';
 import { newId } from '../src/domain/id.ts';
 import type { Caller } from '../src/domain/key.ts';
+import { NO_PERMITS } from '../src/domain/limits.ts';
 import { downstreamHead, upstreamHeaders } from '../src/http/headers.ts';
 import { upstreamTarget } from '../src/http/target.ts';
 import { openKeys } from '../src/keys/keys.ts';
@@ -118,8 +120,12 @@ function anObservation(): Observation {
     transport: 'json',
     bytesIn: 1024,
     bytesOut: 1058,
-    usage: { source: 'reported', raw: { prompt_tokens: 200, completion_tokens: 40, total_tokens: 240 } },
-    modelServed: 'gpt-4o-mini-2024-07-18',
+    facts: {
+      ...NOTHING_SEEN,
+      usages: [{ prompt_tokens: 200, completion_tokens: 40, total_tokens: 240 }],
+      model: 'gpt-4o-mini-2024-07-18',
+    },
+    isDrained: false,
     upstreamRequestId: 'req_0123456789abcdef0123456789',
     error: null,
     endedMs: now,
@@ -160,6 +166,10 @@ export async function measureMicro(): Promise<MicroResult[]> {
       arrival: anArrival(rawHeaders),
       caller,
       model: 'gpt-4o-mini',
+      facts: null,
+      tags: [],
+      hold: null,
+      permits: NO_PERMITS,
       admittedMs: systemClock.elapsedMs(),
     });
     const first = admission();

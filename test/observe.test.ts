@@ -4,7 +4,7 @@ import { test } from 'node:test';
 
 import fc from 'fast-check';
 
-import type { ReplyFacts } from '../src/openai/usage.ts';
+import type { ReplyFacts } from '../src/domain/facts.ts';
 import { observeReply } from '../src/proxy/observe.ts';
 
 function factsOf(chunks: readonly Buffer[]): ReplyFacts | null {

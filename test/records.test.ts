@@ -193,6 +193,10 @@ test('an intent whose process died gets its record at the next start, once', asy
     path: '/v1/chat/completions',
     endpoint: '/v1/chat/completions',
     model: 'gpt-4o',
+    userId: null,
+    endUser: null,
+    tags: [],
+    hold: null,
   } as const;
   const store = await openStore({ dataDir, durability: 'group', databaseUrl: null, clock: systemClock });
   await new Promise<void>((resolve, reject) => {

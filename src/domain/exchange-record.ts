@@ -1,6 +1,9 @@
 // What others are told of an exchange: one record per arrival, in the shape that scripts rely on. Grows by addition only.
+import type { Hold } from './budget.ts';
 import type { ExchangeError, Ending, Transport } from './exchange.ts';
-import type { ExchangeId, KeyId, TeamId } from './id.ts';
+import type { ExchangeId, KeyId, TeamId, UserId } from './id.ts';
+import type { Confidence, CostState } from './price.ts';
+import type { UsageSource } from './usage.ts';
 
 export interface ExchangeRecord {
   readonly v: 1;
@@ -17,6 +20,10 @@ export interface ExchangeRecord {
   readonly endpoint: string | null;
   readonly team_id: TeamId | null;
   readonly key_id: KeyId | null;
+  /** Whom the key was given to. */
+  readonly user_id: UserId | null;
+  /** As the client names the person it serves: `safety_identifier` or `user` in its body. */
+  readonly end_user: string | null;
   readonly model_requested: string | null;
   readonly model_served: string | null;
   readonly transport: Transport | null;
@@ -34,20 +41,75 @@ export interface ExchangeRecord {
   };
   readonly bytes: { readonly in: number; readonly out: number };
   readonly usage: {
-    readonly source: 'reported' | 'drained' | 'absent';
-    /** Null until meters exist, never 0. */
-    readonly readings: null;
+    readonly source: UsageSource;
+    /** Null where unknown, which is not the same as none. */
+    readonly readings: readonly ReadingRecord[] | null;
+    /** The upstream's own usage object; a list where the reply told of several. */
     readonly raw: unknown;
   };
-  readonly cost: { readonly state: 'free' | 'unpriced'; readonly pico_usd: string | null; readonly usd: string | null };
+  readonly cost: CostRecord;
   readonly attempts: readonly AttemptRecord[];
-  readonly objects: readonly never[];
+  /** What the exchange made upstream, such as a batch or a response that goes on in the background. */
+  readonly objects: readonly ObjectRecord[];
   readonly error: ExchangeError | null;
   readonly tags: readonly string[];
   readonly upstream_request_id: string | null;
   readonly client_request_id: string | null;
   /** What a run of the Assistants API made this exchange for; absent in all others. */
   readonly run?: RunRecord;
+}
+
+export interface ReadingRecord {
+  readonly meter: string;
+  /** Decimal text in the meter's unit. */
+  readonly quantity: string;
+  readonly variant?: string;
+}
+
+export interface CostRecord {
+  readonly state: CostState;
+  /** Whole pico-dollars; null where the cost is unknown, or not known yet. */
+  readonly pico_usd: string | null;
+  readonly usd: string | null;
+  readonly lines: readonly CostLineRecord[];
+  /** The prices in force; null where none were needed. */
+  readonly price_version: string | null;
+  /** How sure the least sure of the rates is; null where none were needed. */
+  readonly confidence: Confidence | null;
+  /** Why it is not simply priced or free; null where it is. */
+  readonly why: string | null;
+}
+
+export interface CostLineRecord {
+  readonly meter: string;
+  readonly quantity: string;
+  /** US dollars for `per` units. */
+  readonly rate: string;
+  readonly per: string;
+  readonly factors: readonly { readonly reason: string; readonly factor: string }[];
+  readonly pico_usd: string;
+}
+
+/** Of what is not known, not of nothing. */
+export const ABSENT_USAGE: ExchangeRecord['usage'] = { source: 'absent', readings: null, raw: null };
+
+export const FREE: CostRecord = {
+  state: 'free',
+  pico_usd: '0',
+  usd: '0',
+  lines: [],
+  price_version: null,
+  confidence: null,
+  why: null,
+};
+
+export function unpriced(why: string): CostRecord {
+  return { ...FREE, state: 'unpriced', pico_usd: null, usd: null, why };
+}
+
+export interface ObjectRecord {
+  readonly kind: string;
+  readonly id: string;
 }
 
 export interface RunRecord {
@@ -75,8 +137,13 @@ export interface Intent {
   readonly at: number;
   readonly teamId: TeamId;
   readonly keyId: KeyId;
+  readonly userId: UserId | null;
+  readonly endUser: string | null;
   readonly method: string;
   readonly path: string;
   readonly endpoint: string | null;
   readonly model: string | null;
+  readonly tags: readonly string[];
+  /** What it set aside in budgets; null where it touches none. */
+  readonly hold: Hold | null;
 }

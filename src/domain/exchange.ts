@@ -1,7 +1,12 @@
 // The types an exchange becomes on its way: Arrival, Caller, Admission, Observation, Settlement. Each step takes the last and gives the next.
+import type { Hold } from './budget.ts';
 import type { Endpoint } from './endpoint.ts';
+import type { ReplyFacts, RequestFacts } from './facts.ts';
 import type { ExchangeId } from './id.ts';
 import type { Caller } from './key.ts';
+import type { Permits } from './limits.ts';
+import type { Cost } from './price.ts';
+import type { Usage } from './usage.ts';
 
 /** An exchange as it came in, before anyone is known to stand behind it. */
 export interface Arrival {
@@ -28,6 +33,13 @@ export interface Admission {
   readonly caller: Caller;
   /** As the request names it; null where it names none or could not be read. */
   readonly model: string | null;
+  /** What the beginning of its body tells; null for a body that is not read. */
+  readonly facts: RequestFacts | null;
+  /** Of the key and its team, and those that the client gave this request. */
+  readonly tags: readonly string[];
+  /** What it set aside; null where it touches no budget. */
+  readonly hold: Hold | null;
+  readonly permits: Permits;
   /** Monotonic clock, milliseconds. */
   readonly admittedMs: number;
 }
@@ -56,13 +68,6 @@ export type Ending = 'complete' | 'downstream_left' | 'upstream_broke' | 'timed_
 
 export type Transport = 'json' | 'sse' | 'ws' | 'multipart' | 'binary';
 
-export interface UsageReport {
-  /** `drained`: reported after the client had left, by reading the upstream to its end. */
-  readonly source: 'reported' | 'drained' | 'absent';
-  /** The upstream's own usage object, as parsed; null where absent. */
-  readonly raw: unknown;
-}
-
 /** What was seen of an exchange, from its first byte to its last. */
 export interface Observation {
   readonly attempts: readonly Attempt[];
@@ -72,8 +77,10 @@ export interface Observation {
   readonly transport: Transport;
   readonly bytesIn: number;
   readonly bytesOut: number;
-  readonly usage: UsageReport;
-  readonly modelServed: string | null;
+  /** What the reply tells of itself; null where there was none, or none that is read. */
+  readonly facts: ReplyFacts | null;
+  /** It was read to its end after the client had left. */
+  readonly isDrained: boolean;
   readonly upstreamRequestId: string | null;
   readonly error: ExchangeError | null;
   /** Monotonic clock, milliseconds. */
@@ -88,11 +95,10 @@ export interface ExchangeError {
   readonly message: string;
 }
 
-export type CostState = 'free' | 'unpriced';
-
 /** The last word on an admitted exchange. */
 export interface Settlement {
   readonly admission: Admission;
   readonly observation: Observation;
-  readonly cost: CostState;
+  readonly usage: Usage;
+  readonly cost: Cost;
 }

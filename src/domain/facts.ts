@@ -58,4 +58,20 @@ export interface ReplyFacts {
   readonly outputTextBytes: number;
 }
 
+/** Of a reply that was not read, or not seen. */
+export const NOTHING_SEEN: ReplyFacts = {
+  usages: [],
+  model: null,
+  serviceTier: null,
+  id: null,
+  object: null,
+  status: null,
+  toolCalls: {},
+  containers: [],
+  dataCount: null,
+  durationSeconds: null,
+  outputText: '',
+  outputTextBytes: 0,
+};
+
 export type HostedTool = 'web_search' | 'web_search_preview' | 'file_search' | 'code_interpreter' | 'image_generation';

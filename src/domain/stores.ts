@@ -1,4 +1,5 @@
 // What the tools ask of the store. One implementation per engine, one contract suite for all.
+import type { Hold } from './budget.ts';
 import type { ExchangeRecord, Intent } from './exchange-record.ts';
 import type { ExchangeId, KeyId, TeamId } from './id.ts';
 import type { VirtualKey } from './key.ts';
@@ -44,7 +45,7 @@ export interface Spool {
   /** Newest first. Never holds the event loop for long, however few rows match. */
   listRecords(page: Page, filter: RecordFilter): Promise<Listed<ExchangeRecord>>;
   /** Oldest first, after a place in the order of writing: for whoever reads along. */
-  readAfter(seq: number, limit: number): readonly { readonly seq: number; readonly record: string }[];
+  readAfter(seq: number, limit: number): readonly SpooledRecord[];
   readCursor(reader: string): number | null;
   writeCursor(reader: string, seq: number): void;
   /** The place of the newest record, 0 where there is none. */
@@ -53,6 +54,15 @@ export interface Spool {
   purgeBefore(atMs: number, rowsMax: number): number;
   /** Intents whose process died before their record was written. */
   orphanedIntents(): readonly Intent[];
+}
+
+export interface SpooledRecord {
+  /** Its place in the order of writing. */
+  readonly seq: number;
+  /** JSON of an ExchangeRecord. */
+  readonly record: string;
+  /** What the exchange had set aside; null where it touched no budget. */
+  readonly hold: Hold | null;
 }
 
 export interface RecordFilter {

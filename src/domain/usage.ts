@@ -73,7 +73,7 @@ export interface Usage {
 }
 
 /** A quantity as decimal text, such as `11` tokens or `90.5` seconds. */
-export function formatQuantity({ meter, quantity }: Reading): string {
+export function formatQuantity({ meter, quantity }: Pick<Reading, 'meter' | 'quantity'>): string {
   if (METERS[meter].scale === 0) return quantity.toString();
   const text = quantity.toString().padStart(4, '0');
   const fraction = text.slice(-3).replace(/0+$/, '');

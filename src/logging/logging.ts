@@ -1,7 +1,7 @@
 // The door to records after they are written: lines for whoever asked, a last word for exchanges whose process died, retention.
 import type { ResolvedSettings } from '../config/config.ts';
 import type { Clock } from '../domain/clock.ts';
-import type { ExchangeRecord, Intent } from '../domain/exchange-record.ts';
+import { ABSENT_USAGE, type ExchangeRecord, type Intent, unpriced } from '../domain/exchange-record.ts';
 import type { Spool } from '../domain/stores.ts';
 import type { Log } from '../telemetry/log.ts';
 import { type Lines, startLines } from './lines.ts';
@@ -61,6 +61,8 @@ function orphanRecord(intent: Intent): ExchangeRecord {
     endpoint: intent.endpoint,
     team_id: intent.teamId,
     key_id: intent.keyId,
+    user_id: intent.userId,
+    end_user: intent.endUser,
     model_requested: intent.model,
     model_served: null,
     transport: null,
@@ -69,12 +71,12 @@ function orphanRecord(intent: Intent): ExchangeRecord {
     refusal: null,
     timings_us: { admitted: null, connected: null, first_byte: null, total: 0 },
     bytes: { in: 0, out: 0 },
-    usage: { source: 'absent', readings: null, raw: null },
-    cost: { state: 'unpriced', pico_usd: null, usd: null },
+    usage: ABSENT_USAGE,
+    cost: unpriced('process_died'),
     attempts: [],
     objects: [],
     error: { origin: 'gateway', code: 'process_died', message: 'The gateway process ended before this exchange did.' },
-    tags: [],
+    tags: intent.tags,
     upstream_request_id: null,
     client_request_id: null,
   };

@@ -113,7 +113,7 @@ export function openTurnReader(): TurnReader {
     for (const { event, quoted, isCumulative } of REPORTS.values()) {
       if (isCumulative || !start.includes(quoted)) continue;
       const facts = readReplyFacts(frame.subarray(0, HEAD_BYTES), frame.subarray(-TAIL_BYTES));
-      return turnOf(event, facts.usage, facts.model);
+      return turnOf(event, facts.usages[0], facts.model);
     }
     return null;
   }

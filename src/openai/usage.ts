@@ -1,11 +1,6 @@
 // Usage and model as the upstream reports them, found in a copy of a reply's first and last bytes. Pure: takes bytes, gives values.
 
-export interface ReplyFacts {
-  /** The upstream's own usage object; undefined where none was seen. */
-  readonly usage: unknown;
-  /** The model that the reply names; null where it names none. */
-  readonly model: string | null;
-}
+import { NOTHING_SEEN, type ReplyFacts } from '../domain/facts.ts';
 
 /** A usage object is a few hundred bytes; a larger one is not believed. */
 const USAGE_BYTES_MAX = 16 * 1024;
@@ -25,7 +20,8 @@ const CLOSE = 0x7d;
  * @param tail its last bytes: they hold the usage, in JSON and in event streams alike
  */
 export function readReplyFacts(head: Buffer, tail: Buffer): ReplyFacts {
-  return { usage: lastUsage(tail), model: firstModel(head) ?? firstModel(tail) };
+  const usage = lastUsage(tail);
+  return { ...NOTHING_SEEN, usages: usage === undefined ? [] : [usage], model: firstModel(head) ?? firstModel(tail) };
 }
 
 /** The last `"usage": {...}` that is a member of its own and not text inside a string. */

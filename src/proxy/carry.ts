@@ -2,15 +2,8 @@
 // is told exactly once. The client's last byte waits until what was observed is on record.
 import type { Config } from '../config/load.ts';
 import type { Clock } from '../domain/clock.ts';
-import type {
-  Admission,
-  Arrival,
-  Attempt,
-  Ending,
-  ExchangeError,
-  Observation,
-  UsageReport,
-} from '../domain/exchange.ts';
+import type { Admission, Arrival, Attempt, Ending, ExchangeError, Observation } from '../domain/exchange.ts';
+import { NOTHING_SEEN, type ReplyFacts } from '../domain/facts.ts';
 import { Refusal } from '../domain/refusal.ts';
 import { type BodyPart, RelayedBody, WHOLE_BODY_BYTES_MAX } from '../http/body.ts';
 import { OVERHEAD_HEADER, type ReplyHead, downstreamHead, headerValue, upstreamHeaders } from '../http/headers.ts';
@@ -18,7 +11,6 @@ import { countPassed } from '../http/passed-bytes.ts';
 import { endEarly, sendRefusal } from '../http/reply.ts';
 import type { DownstreamReply, DownstreamRequest } from '../http/server.ts';
 import type { RequestScan } from '../openai/request.ts';
-import type { ReplyFacts } from '../openai/usage.ts';
 import type { PooledCredential, ReplyListener, Sending, Upstream, UpstreamFailure } from '../upstream/upstream.ts';
 import { amendHeaders } from './amend.ts';
 import { type CredentialVerdict, credentialRefusal, judgeCredentialReply, restsUntil } from './credential-reply.ts';
@@ -485,7 +477,7 @@ class Carriage implements ReplyListener, Watched, Carried {
     const observer = this.#observer;
     const finish = (facts: ReplyFacts) =>
       this.#observed(this.#observation(ending, error, facts), tell ?? this.#releaseFor(ending));
-    if (observer === null) finish({ usage: undefined, model: null });
+    if (observer === null) finish(NOTHING_SEEN);
     else observer.finish(finish);
   }
 
@@ -493,10 +485,6 @@ class Carriage implements ReplyListener, Watched, Carried {
     const { arrival } = this.#admission;
     const held = ending === 'complete' ? this.#held.reduce((sum, chunk) => sum + chunk.length, 0) : 0;
     const isTold = this.#isHeadSent || this.#status !== 0;
-    const usage: UsageReport =
-      facts.usage === undefined
-        ? { source: 'absent', raw: null }
-        : { source: this.#drainedBytes > 0 ? 'drained' : 'reported', raw: facts.usage };
     return {
       attempts: this.#attempts,
       status: isTold && (ending !== 'downstream_left' || this.#isHeadSent) ? this.#status : null,
@@ -504,8 +492,8 @@ class Carriage implements ReplyListener, Watched, Carried {
       transport: transportOf(this.#head?.contentType ?? '', headerValue(arrival.rawHeaders, 'content-type') ?? ''),
       bytesIn: this.#bytesIn,
       bytesOut: this.#bytesOut + held,
-      usage,
-      modelServed: facts.model,
+      facts,
+      isDrained: this.#drainedBytes > 0,
       upstreamRequestId: this.#head?.requestId ?? null,
       error,
       endedMs: this.#parts.clock.elapsedMs(),

@@ -4,16 +4,17 @@ import type { Config } from '../config/load.ts';
 import type { Clock } from '../domain/clock.ts';
 import type { RunRecord } from '../domain/exchange-record.ts';
 import type { Admission, Arrival, Attempt, Ending, ExchangeError, Observation } from '../domain/exchange.ts';
+import { NOTHING_SEEN, type ReplyFacts } from '../domain/facts.ts';
 import type { Generate, GenerateCall, GenerateOrigin, GenerateReply } from '../domain/generate.ts';
 import { newId } from '../domain/id.ts';
 import type { Caller } from '../domain/key.ts';
+import { NO_PERMITS } from '../domain/limits.ts';
 import { Refusal } from '../domain/refusal.ts';
 import { downstreamHead, upstreamHeaders } from '../http/headers.ts';
 import { pathOf } from '../http/target.ts';
 import type { Keys } from '../keys/keys.ts';
 import { findEndpoint } from '../openai/endpoints.ts';
 import { scanRequest } from '../openai/request.ts';
-import type { ReplyFacts } from '../openai/usage.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { PooledCredential, ReplyListener, Sending, Upstream, UpstreamFailure } from '../upstream/upstream.ts';
 import { restsUntil } from './credential-reply.ts';
@@ -55,7 +56,16 @@ export function openGenerate(parts: GenerateParts, settings: Pick<Config, 'upstr
     const arrival = arrive(call, clock);
     const caller = await findCaller(keys, call);
     if (caller instanceof Refusal) return refuse(arrival, call, null, caller);
-    const admission: Admission = { arrival, caller, model: modelOf(call), admittedMs: clock.elapsedMs() };
+    const admission: Admission = {
+      arrival,
+      caller,
+      model: modelOf(call),
+      facts: null,
+      tags: caller.key.tags,
+      hold: null,
+      permits: NO_PERMITS,
+      admittedMs: clock.elapsedMs(),
+    };
     const failed = await new Promise<Error | null>((resolve) => records.writeIntent(intentOf(admission), resolve));
     if (failed) {
       log.error('intent not written, call of a run refused', { exchange: arrival.id, why: failed.message });
@@ -289,7 +299,7 @@ class Exchange implements ReplyListener, Watched {
     this.#reader?.();
     const endedMs = this.#parts.clock.elapsedMs();
     const tell = (facts: ReplyFacts) => this.#ended(this.#observation(ending, error, facts, endedMs));
-    if (this.#observer === null) tell({ usage: undefined, model: null });
+    if (this.#observer === null) tell(NOTHING_SEEN);
     else this.#observer.finish(tell);
   }
 
@@ -301,8 +311,8 @@ class Exchange implements ReplyListener, Watched {
       transport: transportOf(this.#contentType, ''),
       bytesIn: this.#call.body?.length ?? 0,
       bytesOut: this.#bytesOut,
-      usage: facts.usage === undefined ? { source: 'absent', raw: null } : { source: 'reported', raw: facts.usage },
-      modelServed: facts.model,
+      facts,
+      isDrained: false,
       upstreamRequestId: this.#requestId,
       error,
       endedMs,

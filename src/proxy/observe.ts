@@ -3,7 +3,8 @@ import type { Transform } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib';
 
 import type { Transport } from '../domain/exchange.ts';
-import { type ReplyFacts, readReplyFacts } from '../openai/usage.ts';
+import { NOTHING_SEEN, type ReplyFacts } from '../domain/facts.ts';
+import { readReplyFacts } from '../openai/usage.ts';
 
 /** Kept of a reply's beginning and end. The end of a long event with its usage fits. */
 const HEAD_BYTES = 4 * 1024;
@@ -14,8 +15,6 @@ const REFERENCES_MAX = 2;
 const INFLATED_BYTES_MAX = 32 * 1024 * 1024;
 /** Compressed bytes that may wait for the decoder; a reply that outruns it is not read further. */
 const UNDECODED_BYTES_MAX = 1024 * 1024;
-
-const NOTHING: ReplyFacts = { usage: undefined, model: null };
 
 export interface ReplyObserver {
   feed(chunk: Buffer): void;
@@ -133,12 +132,12 @@ function decodingObserver(decoder: Transform): ReplyObserver {
     },
     finish(done) {
       if (isGivenUp) {
-        done(NOTHING);
+        done(NOTHING_SEEN);
         return;
       }
       onEnd = () => {
         onEnd = null;
-        done(isGivenUp ? NOTHING : ends.facts());
+        done(isGivenUp ? NOTHING_SEEN : ends.facts());
       };
       decoder.end();
     },

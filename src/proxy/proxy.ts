@@ -7,6 +7,7 @@ import type { ExchangeRecord } from '../domain/exchange-record.ts';
 import type { Admission, Arrival, Settlement } from '../domain/exchange.ts';
 import { newId } from '../domain/id.ts';
 import type { Caller } from '../domain/key.ts';
+import { NO_PERMITS } from '../domain/limits.ts';
 import { Refusal } from '../domain/refusal.ts';
 import { type BodyPart, NO_BODY, announcedLength } from '../http/body.ts';
 import { type Cors, corsRules } from '../http/cors.ts';
@@ -25,7 +26,7 @@ import { type CarryParts, carry, carryOptions } from './carry.ts';
 import { EMULATED_BODY_BYTES_MAX, emulate } from './emulate.ts';
 import { FirstPartWait } from './first-part.ts';
 import { type Records, intentOf } from './records.ts';
-import { recordOf, refusalRecord, settle, turnRecord } from './settle.ts';
+import { recordOf, refusalRecord, settle, settleFree, turnRecord } from './settle.ts';
 import { type TunnelParts, tunnel, tunnelOptions } from './tunnel.ts';
 import { type Watch, openWatch } from './watch.ts';
 import { WholeBodyWait } from './whole-body.ts';
@@ -150,7 +151,16 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
       return;
     }
     active++;
-    const admission: Admission = { arrival, caller, model: modelOf(arrival, null), admittedMs: clock.elapsedMs() };
+    const admission: Admission = {
+      arrival,
+      caller,
+      model: modelOf(arrival, null),
+      facts: null,
+      tags: caller.key.tags,
+      hold: null,
+      permits: NO_PERMITS,
+      admittedMs: clock.elapsedMs(),
+    };
     records.writeIntent(intentOf(admission), (error) => {
       if (error) {
         active--;
@@ -249,7 +259,16 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
       return;
     }
     const scan = scanBody(arrival, first);
-    const admission: Admission = { arrival, caller, model: modelOf(arrival, scan), admittedMs: clock.elapsedMs() };
+    const admission: Admission = {
+      arrival,
+      caller,
+      model: modelOf(arrival, scan),
+      facts: null,
+      tags: caller.key.tags,
+      hold: null,
+      permits: NO_PERMITS,
+      admittedMs: clock.elapsedMs(),
+    };
     records.writeIntent(intentOf(admission), (error) => {
       if (error) refuseUnrecorded(exchange, caller, error);
       else if (emulation !== null) answerHere(emulation, exchange, admission, first.bytes);
@@ -280,7 +299,7 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
       { reply, body: hasLeft ? null : body, ownHeaders },
       (observation, release) => {
         running.delete(emulated);
-        finish({ admission, observation, cost: 'free' }, release);
+        finish(settleFree(admission, observation), release);
       },
     );
     running.add(emulated);

@@ -8,15 +8,19 @@ export interface Records {
   writeRecord(record: ExchangeRecord, written: Written): void;
 }
 
-export function intentOf({ arrival, caller, model }: Admission): Intent {
+export function intentOf({ arrival, caller, model, facts, tags, hold }: Admission): Intent {
   return {
     id: arrival.id,
     at: arrival.receivedAt,
     teamId: caller.team.id,
     keyId: caller.key.id,
+    userId: caller.key.userId,
+    endUser: facts?.endUser ?? null,
     method: arrival.method,
     path: arrival.path,
     endpoint: arrival.endpoint?.path ?? null,
     model,
+    tags,
+    hold,
   };
 }

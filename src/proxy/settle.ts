@@ -1,26 +1,56 @@
 // The last word on an exchange: what it cost, and the record that others are told. Called once for each admission.
-import type { AttemptRecord, ExchangeRecord } from '../domain/exchange-record.ts';
+import {
+  ABSENT_USAGE,
+  type AttemptRecord,
+  type CostRecord,
+  type ExchangeRecord,
+  FREE,
+  type ReadingRecord,
+  unpriced,
+} from '../domain/exchange-record.ts';
 import type { Admission, Arrival, Attempt, Observation, Settlement } from '../domain/exchange.ts';
 import type { ExchangeId } from '../domain/id.ts';
 import type { Caller } from '../domain/key.ts';
+import { formatUsd } from '../domain/money.ts';
+import type { Cost } from '../domain/price.ts';
 import type { Refusal } from '../domain/refusal.ts';
+import { type Reading, type Usage, formatQuantity } from '../domain/usage.ts';
 import { headerValue } from '../http/headers.ts';
 import type { Turn } from '../openai/turns.ts';
 
 export function settle(admission: Admission, observation: Observation): Settlement {
+  const usage = usageOf(observation);
   const isFree = admission.arrival.endpoint?.billing === 'free';
-  return { admission, observation, cost: isFree ? 'free' : 'unpriced' };
+  return { admission, observation, usage, cost: isFree ? NO_COST : unknownCost('no_price') };
 }
 
-export function recordOf({ admission, observation, cost }: Settlement): ExchangeRecord {
+/** Of what this gateway answered itself. */
+export function settleFree(admission: Admission, observation: Observation): Settlement {
+  return { admission, observation, usage: usageOf(observation), cost: NO_COST };
+}
+
+const NO_COST: Cost = { state: 'free', amount: 0n, lines: [], priceVersion: null, confidence: null, why: null };
+
+function unknownCost(why: string): Cost {
+  return { ...NO_COST, state: 'unpriced', amount: null, why };
+}
+
+function usageOf({ facts, isDrained }: Observation): Usage {
+  const usages = facts?.usages ?? [];
+  const source = usages.length === 0 ? 'absent' : isDrained ? 'drained' : 'reported';
+  return { source, readings: null, raw: usages.length > 1 ? usages : (usages[0] ?? null), problems: [] };
+}
+
+export function recordOf({ admission, observation, usage, cost }: Settlement): ExchangeRecord {
   const { arrival, caller } = admission;
   const last = observation.attempts.at(-1);
   return {
     ...told(arrival),
-    team_id: caller.team.id,
-    key_id: caller.key.id,
+    ...toldOf(caller),
+    end_user: admission.facts?.endUser ?? null,
+    tags: admission.tags,
     model_requested: admission.model,
-    model_served: observation.modelServed,
+    model_served: observation.facts?.model ?? null,
     transport: observation.transport,
     status: observation.status,
     ending: observation.ending,
@@ -32,9 +62,8 @@ export function recordOf({ admission, observation, cost }: Settlement): Exchange
       total: since(arrival, observation.endedMs) ?? 0,
     },
     bytes: { in: observation.bytesIn, out: observation.bytesOut },
-    usage: { source: observation.usage.source, readings: null, raw: observation.usage.raw },
-    cost:
-      cost === 'free' ? { state: 'free', pico_usd: '0', usd: '0' } : { state: 'unpriced', pico_usd: null, usd: null },
+    usage: usageRecord(usage),
+    cost: costRecord(cost),
     attempts: observation.attempts.map(attemptRecord),
     error: observation.error,
     upstream_request_id: observation.upstreamRequestId,
@@ -56,8 +85,9 @@ export function turnRecord(
     kind: 'turn',
     parent_id: arrival.id,
     at: isoTime(endedAt),
-    team_id: caller.team.id,
-    key_id: caller.key.id,
+    ...toldOf(caller),
+    end_user: admission.facts?.endUser ?? null,
+    tags: admission.tags,
     // What is said to a session is transcribed by another model than the one that answers.
     model_requested: turn.kind === 'transcription' ? turn.model : admission.model,
     model_served: turn.model,
@@ -68,11 +98,8 @@ export function turnRecord(
     timings_us: { admitted: null, connected: null, first_byte: null, total: since(arrival, endedMs) ?? 0 },
     // Counted for the socket as a whole.
     bytes: { in: 0, out: 0 },
-    usage:
-      turn.usage === undefined
-        ? { source: 'absent', readings: null, raw: null }
-        : { source: 'reported', readings: null, raw: turn.usage },
-    cost: { state: 'unpriced', pico_usd: null, usd: null },
+    usage: turn.usage === undefined ? ABSENT_USAGE : { source: 'reported', readings: null, raw: turn.usage },
+    cost: unpriced('no_price'),
     attempts: [],
     error: null,
     upstream_request_id: null,
@@ -88,8 +115,9 @@ export function refusalRecord(
 ): ExchangeRecord {
   return {
     ...told(arrival),
-    team_id: caller?.team.id ?? null,
-    key_id: caller?.key.id ?? null,
+    ...toldOf(caller),
+    end_user: null,
+    tags: [],
     model_requested: null,
     model_served: null,
     transport: null,
@@ -98,8 +126,8 @@ export function refusalRecord(
     refusal: refusal.code,
     timings_us: { admitted: null, connected: null, first_byte: null, total: since(arrival, endedMs) ?? 0 },
     bytes: { in: 0, out: 0 },
-    usage: { source: 'absent', readings: null, raw: null },
-    cost: { state: 'free', pico_usd: '0', usd: '0' },
+    usage: ABSENT_USAGE,
+    cost: FREE,
     attempts: [],
     error: { origin: 'gateway', code: refusal.code, message: refusal.message },
     upstream_request_id: null,
@@ -117,9 +145,42 @@ function told(arrival: Arrival) {
     path: arrival.path,
     endpoint: arrival.endpoint?.path ?? null,
     objects: [],
-    tags: [],
     client_request_id: headerValue(arrival.rawHeaders, 'x-client-request-id'),
   } as const;
+}
+
+function toldOf(caller: Caller | null) {
+  return { team_id: caller?.team.id ?? null, key_id: caller?.key.id ?? null, user_id: caller?.key.userId ?? null };
+}
+
+function usageRecord({ source, readings, raw }: Usage): ExchangeRecord['usage'] {
+  return { source, readings: readings === null ? null : readings.map(readingRecord), raw };
+}
+
+function readingRecord(reading: Reading): ReadingRecord {
+  const { meter, variant } = reading;
+  const quantity = formatQuantity(reading);
+  return variant === undefined ? { meter, quantity } : { meter, quantity, variant };
+}
+
+function costRecord({ state, amount, lines, priceVersion, confidence, why }: Cost): CostRecord {
+  if (state === 'free') return FREE;
+  return {
+    state,
+    pico_usd: amount === null ? null : amount.toString(),
+    usd: amount === null ? null : formatUsd(amount),
+    lines: lines.map((line) => ({
+      meter: line.meter,
+      quantity: formatQuantity(line),
+      rate: line.rate,
+      per: line.per,
+      factors: line.factors,
+      pico_usd: line.amount.toString(),
+    })),
+    price_version: priceVersion,
+    confidence,
+    why,
+  };
 }
 
 let lastMs = -1;

@@ -5,6 +5,7 @@ import type { Readable } from 'node:stream';
 import type { Config } from '../config/load.ts';
 import type { Clock } from '../domain/clock.ts';
 import type { Admission, Attempt, Ending, ExchangeError, Observation } from '../domain/exchange.ts';
+import { NOTHING_SEEN } from '../domain/facts.ts';
 import type { Refusal } from '../domain/refusal.ts';
 import type { OpenSocket } from '../domain/socket.ts';
 import {
@@ -442,8 +443,8 @@ class Tunnel implements DialListener, Watched, Carried {
       transport: this.#downstreamSide === null ? transportOf(this.#head?.contentType ?? '', '') : 'ws',
       bytesIn: this.#bytesIn,
       bytesOut: this.#answer?.bytesOut ?? this.#bytesOut,
-      usage: usage === undefined ? { source: 'absent', raw: null } : { source: 'reported', raw: usage },
-      modelServed: model,
+      facts: { ...NOTHING_SEEN, usages: usage === undefined ? [] : [usage], model },
+      isDrained: false,
       upstreamRequestId: this.#head?.requestId ?? null,
       error,
       endedMs: this.#parts.clock.elapsedMs(),

@@ -3,6 +3,7 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
+import type { Hold } from '../domain/budget.ts';
 import type { ExchangeRecord, Intent } from '../domain/exchange-record.ts';
 import type { Spool, Written } from '../domain/stores.ts';
 import { startKeeper } from './keeper.ts';
@@ -21,14 +22,26 @@ const SCAN_ROWS = 2000;
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS intents (
     slot INTEGER PRIMARY KEY, id TEXT NOT NULL, at INTEGER NOT NULL, team_id TEXT NOT NULL, key_id TEXT NOT NULL,
-    method TEXT NOT NULL, path TEXT NOT NULL, endpoint TEXT, model TEXT
+    method TEXT NOT NULL, path TEXT NOT NULL, endpoint TEXT, model TEXT, details TEXT
   );
   CREATE TABLE IF NOT EXISTS exchanges (
     seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, at INTEGER NOT NULL, team_id TEXT, key_id TEXT,
-    endpoint TEXT, model TEXT, status INTEGER, record TEXT NOT NULL
+    endpoint TEXT, model TEXT, status INTEGER, record TEXT NOT NULL, hold TEXT
   );
   CREATE TABLE IF NOT EXISTS cursors (reader TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
 `;
+
+/** What files of earlier versions lack. */
+const ADDED_COLUMNS = [
+  ['intents', 'details'],
+  ['exchanges', 'hold'],
+] as const;
+
+/** Where the intent of an open exchange stands, and what it set aside: copied beside its record. */
+interface Slot {
+  readonly number: number;
+  readonly hold: Hold | null;
+}
 
 interface Waiting {
   readonly intent: Intent | null;
@@ -49,6 +62,10 @@ export function openSpool(file: string, durability: 'group' | 'strict'): OpenSpo
     'PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-16384',
   );
   database.exec(SCHEMA);
+  for (const [table, column] of ADDED_COLUMNS) {
+    const columns = database.prepare('SELECT name FROM pragma_table_info(?)').all(table);
+    if (!columns.some(({ name }) => name === column)) database.exec(`ALTER TABLE ${table} ADD COLUMN ${column} TEXT`);
+  }
   const statements = prepare(database);
   const keeper = startKeeper(file, onKeeperReply);
 
@@ -60,7 +77,7 @@ export function openSpool(file: string, durability: 'group' | 'strict'): OpenSpo
   let isSyncAsked = false;
   let refusedWrites = 0;
   /** An intent keeps its row until another takes the place: one write less per exchange, and the table stays small. */
-  const slots = new Map<string, number>();
+  const slots = new Map<string, Slot>();
   const freeSlots: number[] = [];
   let slotsMade = statements.lastSlot();
   /** Strict: committed, but not yet safe on disk. */
@@ -109,10 +126,10 @@ export function openSpool(file: string, durability: 'group' | 'strict'): OpenSpo
       for (const { intent, record } of batch) {
         if (intent) {
           const slot = freeSlots.pop() ?? ++slotsMade;
-          slots.set(intent.id, slot);
+          slots.set(intent.id, { number: slot, hold: intent.hold });
           putIntent(statements.putIntent, slot, intent);
         }
-        if (record) insertRecord(statements.insertRecord, record);
+        if (record) insertRecord(statements.insertRecord, record, slots.get(record.id)?.hold ?? null);
       }
       statements.commit.run();
       for (const { record } of batch) if (record) freeSlot(record.id);
@@ -126,7 +143,7 @@ export function openSpool(file: string, durability: 'group' | 'strict'): OpenSpo
     const slot = slots.get(id);
     if (slot === undefined) return;
     slots.delete(id);
-    freeSlots.push(slot);
+    freeSlots.push(slot.number);
   }
 
   /** An intent that cannot be written is refused at once, so that nothing goes upstream unseen; a record is tried again. */
@@ -196,7 +213,11 @@ export function openSpool(file: string, durability: 'group' | 'strict'): OpenSpo
       }
     },
     readAfter: (seq, limit) =>
-      statements.readAfter.all(seq, limit).map((row) => ({ seq: Number(row['seq']), record: String(row['record']) })),
+      statements.readAfter.all(seq, limit).map((row) => ({
+        seq: Number(row['seq']),
+        record: String(row['record']),
+        hold: typeof row['hold'] === 'string' ? toHold(JSON.parse(row['hold'])) : null,
+      })),
     readCursor(reader) {
       const row = statements.readCursor.get(reader);
       return row ? Number(row['seq']) : null;
@@ -210,7 +231,12 @@ export function openSpool(file: string, durability: 'group' | 'strict'): OpenSpo
       }
       return Number(statements.purge.run(atMs, rowsMax).changes);
     },
-    orphanedIntents: () => statements.orphans.all().map(toIntent),
+    orphanedIntents: () =>
+      statements.orphans.all().map((row) => {
+        const intent = toIntent(row);
+        slots.set(intent.id, { number: Number(row['slot']), hold: intent.hold });
+        return intent;
+      }),
     refusedWrites: () => refusedWrites,
     async close() {
       isStandingStill = false;
@@ -229,15 +255,15 @@ function prepare(database: DatabaseSync) {
     begin: database.prepare('BEGIN IMMEDIATE'),
     commit: database.prepare('COMMIT'),
     rollback: database.prepare('ROLLBACK'),
-    putIntent: database.prepare('INSERT OR REPLACE INTO intents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)'),
+    putIntent: database.prepare('INSERT OR REPLACE INTO intents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)'),
     lastSlot: () => Number(database.prepare('SELECT max(slot) AS slot FROM intents').get()?.['slot'] ?? 0),
     insertRecord: database.prepare(
-      `INSERT INTO exchanges (id, at, team_id, key_id, endpoint, model, status, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+      `INSERT INTO exchanges (id, at, team_id, key_id, endpoint, model, status, record, hold) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
        ON CONFLICT (id) DO NOTHING`,
     ),
     findRecord: database.prepare('SELECT record FROM exchanges WHERE id = ?'),
     window: database.prepare('SELECT * FROM exchanges WHERE seq < ? ORDER BY seq DESC LIMIT ?'),
-    readAfter: database.prepare('SELECT seq, record FROM exchanges WHERE seq > ? ORDER BY seq LIMIT ?'),
+    readAfter: database.prepare('SELECT seq, record, hold FROM exchanges WHERE seq > ? ORDER BY seq LIMIT ?'),
     readCursor: database.prepare('SELECT seq FROM cursors WHERE reader = ?'),
     writeCursor: database.prepare(
       'INSERT INTO cursors VALUES (?, ?) ON CONFLICT (reader) DO UPDATE SET seq = excluded.seq',
@@ -257,11 +283,15 @@ function prepare(database: DatabaseSync) {
 }
 
 function putIntent(statement: StatementSync, slot: number, intent: Intent): void {
-  const { id, at, teamId, keyId, method, path, endpoint, model } = intent;
-  statement.run(slot, id, at, teamId, keyId, method, path, endpoint, model);
+  const { id, at, teamId, keyId, method, path, endpoint, model, userId, endUser, tags, hold } = intent;
+  const details =
+    userId === null && endUser === null && hold === null && tags.length === 0
+      ? null
+      : JSON.stringify({ userId, endUser, tags, hold: storedHold(hold) });
+  statement.run(slot, id, at, teamId, keyId, method, path, endpoint, model, details);
 }
 
-function insertRecord(statement: StatementSync, record: ExchangeRecord): void {
+function insertRecord(statement: StatementSync, record: ExchangeRecord, hold: Hold | null): void {
   statement.run(
     record.id,
     Date.parse(record.at),
@@ -271,13 +301,29 @@ function insertRecord(statement: StatementSync, record: ExchangeRecord): void {
     record.model_requested,
     record.status,
     JSON.stringify(record),
+    hold === null ? null : JSON.stringify(storedHold(hold)),
   );
+}
+
+/** JSON has no integers of any size: amounts are kept as text. */
+function storedHold(hold: Hold | null) {
+  return hold && { ...hold, amounts: hold.amounts.map((held) => ({ ...held, amount: held.amount.toString() })) };
+}
+
+type StoredHold = ReturnType<typeof storedHold>;
+
+function toHold(stored: StoredHold): Hold | null {
+  return stored && { ...stored, amounts: stored.amounts.map((held) => ({ ...held, amount: BigInt(held.amount) })) };
 }
 
 type Row = Record<string, unknown>;
 
 function toIntent(row: Row): Intent {
   // Written by putIntent in this very shape.
+  const details =
+    typeof row['details'] === 'string'
+      ? (JSON.parse(row['details']) as Pick<Intent, 'userId' | 'endUser' | 'tags'> & { hold: StoredHold })
+      : null;
   return {
     id: row['id'] as Intent['id'],
     at: Number(row['at']),
@@ -287,6 +333,10 @@ function toIntent(row: Row): Intent {
     path: String(row['path']),
     endpoint: row['endpoint'] as string | null,
     model: row['model'] as string | null,
+    userId: details?.userId ?? null,
+    endUser: details?.endUser ?? null,
+    tags: details?.tags ?? [],
+    hold: toHold(details?.hold ?? null),
   };
 }
 
