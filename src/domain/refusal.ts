@@ -22,6 +22,7 @@ const ROWS = {
   target_too_long: { status: 414, type: 'invalid_request_error', retry: false },
   upgrade_required: { status: 426, type: 'invalid_request_error', retry: false },
   headers_too_large: { status: 431, type: 'invalid_request_error', retry: false },
+  rate_limit_exceeded: { status: 429, type: 'requests', retry: true },
   internal_error: { status: 500, type: 'server_error', retry: false },
   method_not_implemented: { status: 501, type: 'invalid_request_error', retry: false },
   upstream_unreachable: { status: 502, type: 'server_error', retry: true },
@@ -33,12 +34,16 @@ const ROWS = {
 export type RefusalCode = keyof typeof ROWS;
 
 export interface RefusalDetails {
+  /** In place of the row's own: OpenAI tells limits apart by it. */
+  readonly type?: 'requests' | 'tokens';
   /** OpenAI's `error.param`: which part of the request is meant. */
   readonly param?: string;
   /** When to come back, milliseconds: sent as `retry-after-ms` and, in whole seconds, as `retry-after`. */
   readonly retryAfterMs?: number;
   /** In place of the row's own word on whether to try again. */
   readonly retry?: boolean;
+  /** Reply headers that belong to it: name, value, ... */
+  readonly headers?: readonly string[];
   readonly cause?: unknown;
 }
 
@@ -49,6 +54,7 @@ export class Refusal extends Error {
   readonly retry: boolean;
   readonly param: string | null;
   readonly retryAfterMs: number | null;
+  readonly headers: readonly string[];
 
   /** @param message names the thing, the value (never a secret) and the way out. */
   constructor(code: RefusalCode, message: string, details: RefusalDetails = {}) {
@@ -57,10 +63,11 @@ export class Refusal extends Error {
     this.name = 'Refusal';
     this.code = code;
     this.status = row.status;
-    this.type = row.type;
+    this.type = details.type ?? row.type;
     this.retry = details.retry ?? row.retry;
     this.param = details.param ?? null;
     this.retryAfterMs = details.retryAfterMs ?? null;
+    this.headers = details.headers ?? [];
   }
 }
 

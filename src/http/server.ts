@@ -179,6 +179,7 @@ export function refusalHeaders(refusal: Refusal): string[] {
     'no-store',
     'x-content-type-options',
     'nosniff',
+    ...refusal.headers,
   ];
   if (refusal.retryAfterMs !== null) {
     headers.push(
