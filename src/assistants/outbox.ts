@@ -4,7 +4,7 @@ import type { AssistantStore } from '../domain/assistant-store.ts';
 import type { Thread } from '../domain/assistants.ts';
 import type { Lease, RunChange, RunEvent } from '../domain/run.ts';
 import { type Delta, joinDeltas } from './deltas.ts';
-import type { Channel } from './live-events.ts';
+import type { Channel } from './run-channel.ts';
 import { Told, isDelta } from './told.ts';
 
 /** The run is another worker's now, or is no more. */

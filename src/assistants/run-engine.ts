@@ -44,6 +44,7 @@ export function openRunEngine(
   const perTeam = new Map<TeamId, number>();
   const traits = openTraits(clock);
   const live = openLiveEvents({
+    self: owner,
     store,
     findRun: (run) => store.findRun(run.teamId, run.threadId, run.id),
     wakeups,
@@ -196,6 +197,7 @@ export function openRunEngine(
       chatsOnly({ settings, traits }, resolveModel(model, settings.modelAliases)) ? unservedTool(tools) : null,
     stopClaiming() {
       isStopping = true;
+      live.stopFollowing();
     },
     active: () => held.size,
     async close() {

@@ -116,14 +116,20 @@ function postgresWakeups(url: string, pool: pg.Pool): Wakeups {
   }
   void listen().catch(again);
 
+  const publishAll = async (channel: WakeupChannel, payloads: readonly string[]) => {
+    for (const payload of payloads) local.deliver(channel, payload);
+    const notices = payloads.map((payload) => `${self} ${channel} ${payload}`);
+    // In one statement, for only then they are heard in their order. Lost word costs waiting, never truth.
+    await pool
+      .query('SELECT pg_notify($1, notice) FROM unnest($2::text[]) AS notice', [NOTIFY_CHANNEL, notices])
+      .catch(() => {});
+  };
+
   return {
     subscribe: local.subscribe,
     onGap: local.onGap,
-    publish(channel, payload) {
-      local.deliver(channel, payload);
-      // Lost word costs waiting, never truth.
-      void pool.query('SELECT pg_notify($1, $2)', [NOTIFY_CHANNEL, `${self} ${channel} ${payload}`]).catch(() => {});
-    },
+    publish: (channel, payload) => void publishAll(channel, [payload]),
+    publishAll,
     async close() {
       isClosed = true;
       if (retry !== null) clearTimeout(retry);

@@ -12,6 +12,8 @@ export function localWakeups(): LocalWakeups {
     run: new Set(),
     cancel: new Set(),
     events: new Set(),
+    reading: new Set(),
+    deltas: new Set(),
   };
   const gapListeners = new Set<() => void>();
   const deliver = (channel: WakeupChannel, payload: string) => {
@@ -20,6 +22,9 @@ export function localWakeups(): LocalWakeups {
   return {
     deliver,
     publish: deliver,
+    publishAll: async (channel, payloads) => {
+      for (const payload of payloads) deliver(channel, payload);
+    },
     subscribe(channel, listener) {
       listeners[channel].add(listener);
       return () => void listeners[channel].delete(listener);
