@@ -151,6 +151,26 @@ export async function makeAssistantTables(db: Kysely<unknown>, types: ColumnType
   }
 }
 
+/** What is asked of every message, and of every thread that goes, without a look at all of them. */
+export async function addAssistantCounts(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .alterTable('threads')
+    .addColumn('message_count', 'integer', (column) => column.notNull().defaultTo(0))
+    .execute();
+  await sql`UPDATE threads SET message_count = (SELECT count(*) FROM messages WHERE messages.thread_pk = threads.pk)`.execute(
+    db,
+  );
+  await db.schema
+    .alterTable('generated_files')
+    .addColumn('is_shared', 'integer', (column) => column.notNull().defaultTo(0))
+    .execute();
+  await db.schema
+    .createIndex('generated_files_of_thread')
+    .on('generated_files')
+    .columns(['team_id', 'thread_id'])
+    .execute();
+}
+
 type Column = Parameters<Parameters<CreateTableBuilder<string>['addColumn']>[2] & object>[0];
 
 const notNull = (column: Column) => column.notNull();

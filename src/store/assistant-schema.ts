@@ -27,6 +27,8 @@ export interface AssistantSchema {
     container_files: string;
     /** JSON. */
     extra: string;
+    /** Kept beside every writing and deleting of messages. */
+    message_count: Generated<number>;
   };
   messages: {
     pk: Generated<number>;
@@ -132,6 +134,8 @@ export interface AssistantSchema {
     thread_id: string;
     run_id: string;
     upstream_id: string | null;
+    /** 1 once something other than its thread names it. */
+    is_shared: Generated<number>;
   };
   generated_file_parts: { file_pk: number; part: number; content: Uint8Array };
   idempotency: {

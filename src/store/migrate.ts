@@ -2,7 +2,7 @@
 import type { Kysely } from 'kysely';
 import { type Migration, Migrator } from 'kysely/migration';
 
-import { makeAssistantTables } from './assistant-migration.ts';
+import { addAssistantCounts, makeAssistantTables } from './assistant-migration.ts';
 import type { ColumnTypes, Engine } from './engine.ts';
 
 const migrations = (types: ColumnTypes): Record<string, Migration> => ({
@@ -32,6 +32,7 @@ const migrations = (types: ColumnTypes): Record<string, Migration> => ({
   '0002_assistants': {
     up: (db: Kysely<unknown>) => makeAssistantTables(db, types),
   },
+  '0003_assistant_counts': { up: addAssistantCounts },
 });
 
 /** @throws the step's own error; what the step began is rolled back. */
