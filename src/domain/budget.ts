@@ -4,6 +4,7 @@ import type { BudgetId, ExchangeId, KeyId, TeamId, UserId } from './id.ts';
 import type { Money } from './money.ts';
 
 export type BudgetWindow = 'total' | 'minute' | 'hour' | 'day' | 'week' | 'month';
+export type BudgetUnit = 'money' | 'tokens';
 export type BudgetScope = 'key' | 'team' | 'user' | 'end_user' | 'model' | 'tag' | 'global';
 
 export interface Budget {
@@ -43,6 +44,9 @@ export interface HeldAmount {
   readonly account: string;
   /** Beginning of the window it is held in, milliseconds since 1970; 0 for `total`. The charge goes into the same window. */
   readonly windowStart: number;
+  readonly unit: BudgetUnit;
+  /** As the budget said when this was set aside, so that the charge needs nothing but the hold. */
+  readonly countsEstimates: boolean;
   /** Pico-dollars, or tokens. */
   readonly amount: bigint;
 }
@@ -51,4 +55,15 @@ export interface HeldAmount {
 export interface Hold {
   readonly exchangeId: ExchangeId;
   readonly amounts: readonly HeldAmount[];
+}
+
+/** The limit in force at a moment, in pico-dollars or tokens. */
+export function limitAt({ limitMoney, limitTokens, increase }: Budget, atMs: number): bigint {
+  const isRaised = increase !== null && atMs < increase.until;
+  if (limitMoney !== null) return limitMoney + (isRaised ? (increase.money ?? 0n) : 0n);
+  return BigInt((limitTokens ?? 0) + (isRaised ? (increase.tokens ?? 0) : 0));
+}
+
+export function unitOf({ limitMoney }: Budget): BudgetUnit {
+  return limitMoney === null ? 'tokens' : 'money';
 }

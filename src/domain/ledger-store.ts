@@ -1,0 +1,149 @@
+// What the ledger asks of the store. The same on both engines, but for holds, which are kept there only where replicas share them.
+import type { Budget, HeldAmount } from './budget.ts';
+import type { Charge, Entry } from './entry.ts';
+import type { BudgetId, ExchangeId } from './id.ts';
+import type { Money } from './money.ts';
+
+export interface LedgerStore {
+  /** Several processes decide on the same budgets: holds are placed in the store. */
+  readonly isShared: boolean;
+  /** The time that all who share it agree on, milliseconds since 1970. */
+  now(): number;
+
+  insertBudget(budget: Budget): Promise<void>;
+  /** @returns null for an unknown id */
+  updateBudget(id: BudgetId, change: (budget: Budget) => Budget): Promise<Budget | null>;
+  /** It binds no more; its history stays. @returns whether there was one */
+  deleteBudget(id: BudgetId): Promise<boolean>;
+  /** All that were changed at or after a moment of `now`, deleted ones too. */
+  budgetsChangedSince(atMs: number): Promise<readonly StoredBudget[]>;
+
+  /** Windows of the plain accounts that began at or after a moment, and those of budgets without an end. */
+  windowsSince(atMs: number): Promise<readonly Window[]>;
+  windowsOf(budgetId: BudgetId, account: string, sinceMs: number): Promise<readonly Window[]>;
+  /** All accounts together. */
+  sumOf(budgetId: BudgetId, sinceMs: number): Promise<Balance>;
+  /** Forgets windows that ended long ago, a few at a time. */
+  forgetWindows(budgetId: BudgetId, beforeMs: number): Promise<void>;
+
+  /**
+   * Writes entries whose settle keys are new, and moves windows and rollups by those alone, in one piece. Holds of their
+   * exchanges are taken away.
+   * @returns what was new, and the windows as they are after
+   */
+  post(entries: readonly Entry[]): Promise<Posted>;
+  findEntry(settleKey: string): Promise<Entry | null>;
+  /** In the order of settle keys. */
+  entriesAfter(settleKey: string, limit: number): Promise<readonly Entry[]>;
+
+  /** Sums of rollups of one grain between two moments, by groups. */
+  sumRollups(query: RollupQuery): Promise<readonly RollupSum[]>;
+  /** All rollups of one grain that begin in [from, to), in no order. */
+  readRollups(grain: Grain, from: number, to: number): Promise<readonly Rollup[]>;
+  /** Moves windows and rollups without entries: for repairs alone. */
+  correct(charges: readonly Charge[], rollups: readonly Rollup[]): Promise<void>;
+  /** Every window that is kept, in pages. */
+  allWindows(after: Window | null, limit: number): Promise<readonly Window[]>;
+
+  /** Only where holds are shared. */
+  readonly holds: SharedHolds | null;
+}
+
+export interface StoredBudget {
+  readonly budget: Budget;
+  readonly isDeleted: boolean;
+  readonly changedAt: number;
+}
+
+export interface Balance {
+  readonly spent: bigint;
+  readonly held: bigint;
+}
+
+export interface Window extends Balance {
+  readonly budgetId: BudgetId;
+  readonly account: string;
+  readonly windowStart: number;
+}
+
+export interface Posted {
+  readonly settleKeys: ReadonlySet<string>;
+  readonly windows: readonly Window[];
+}
+
+export type Grain = 'hour' | 'day';
+
+/** Sums of one hour or day (UTC). Empty text stands for what an entry has not. */
+export interface RollupSums {
+  readonly exchanges: number;
+  readonly measured: Money;
+  readonly estimated: Money;
+  readonly partial: number;
+  readonly pending: number;
+  readonly unpriced: number;
+  readonly free: number;
+  readonly tokensIn: number;
+  readonly tokensOut: number;
+}
+
+export interface Rollup extends RollupSums {
+  readonly grain: Grain;
+  readonly at: number;
+  /** Empty in the rows that count each exchange once; an exchange counts again in the row of each of its tags. */
+  readonly tag: string;
+  readonly team: string;
+  readonly key: string;
+  readonly user: string;
+  readonly model: string;
+  readonly endpoint: string;
+}
+
+export type RollupDimension = 'at' | 'tag' | 'team' | 'key' | 'user' | 'model' | 'endpoint';
+
+export interface RollupQuery {
+  readonly grain: Grain;
+  /** Milliseconds since 1970: beginnings of hours or days in [from, to). */
+  readonly from: number;
+  readonly to: number;
+  readonly by: readonly RollupDimension[];
+  readonly where: Readonly<Partial<Record<Exclude<RollupDimension, 'at'>, string>>>;
+}
+
+export interface RollupSum extends RollupSums {
+  readonly group: Readonly<Partial<Record<RollupDimension, string | number>>>;
+}
+
+export interface SharedHolds {
+  /** One answer for each, in order. All of one call are decided in one piece, one after the other. */
+  place(asks: readonly SharedAsk[], owner: string, expiresAt: number): Promise<readonly SharedAnswer[]>;
+  /** More for exchanges that are held already. @returns whether it fits */
+  extend(exchangeId: ExchangeId, amounts: readonly SharedAmount[]): Promise<boolean>;
+  /** Nothing came of these. */
+  release(exchangeIds: readonly ExchangeId[]): Promise<void>;
+  renew(exchangeIds: readonly ExchangeId[], expiresAt: number): Promise<void>;
+  /** Settles holds whose owner is gone, each with the entry that is made of it. @returns what was settled */
+  settleExpired(limit: number, entryOf: (expired: ExpiredHold) => Entry): Promise<readonly Entry[]>;
+}
+
+export interface SharedAmount extends HeldAmount {
+  /** Earliest window that counts together with this one; its own but for rolling budgets. */
+  readonly countsFrom: number;
+  /** It may cost something, but nobody knows what: refused only where nothing is left. */
+  readonly isUnknown: boolean;
+}
+
+export interface SharedAsk {
+  readonly exchangeId: ExchangeId;
+  readonly amounts: readonly SharedAmount[];
+  /** JSON that a sweeper makes an entry of. */
+  readonly details: string;
+}
+
+/** Null where it is held. */
+export type SharedAnswer = ({ readonly budgetId: BudgetId } & Balance) | null;
+
+export interface ExpiredHold {
+  readonly exchangeId: ExchangeId;
+  readonly amounts: readonly HeldAmount[];
+  readonly details: string;
+}
