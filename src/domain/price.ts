@@ -34,6 +34,8 @@ export interface CostLine {
   readonly meter: Meter;
   /** As in the reading it comes from. */
   readonly quantity: bigint;
+  /** What is multiplied in its place, where begun minutes or a least quantity are billed. */
+  readonly billed?: bigint;
   /** Decimal US dollars for `per` units. */
   readonly rate: string;
   readonly per: string;
@@ -57,6 +59,8 @@ export interface PriceQuery {
   readonly teamId: TeamId | null;
   readonly keyId: KeyId | null;
   readonly readings: readonly Reading[];
+  /** The readings of several exchanges in one sum, such as a batch's total: long-context rates go by each of them, so none apply. */
+  readonly isSum?: boolean;
 }
 
 /** Prices with all layers applied: what is shipped, refreshed, overridden by the operator, and agreed for a team or key. */
