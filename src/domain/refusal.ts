@@ -13,6 +13,8 @@ const ROWS = {
   invalid_target: { status: 400, type: 'invalid_request_error', retry: false },
   duplicate_authorization: { status: 400, type: 'invalid_request_error', retry: false },
   invalid_api_key: { status: 401, type: 'invalid_request_error', retry: false },
+  address_not_allowed: { status: 403, type: 'invalid_request_error', retry: false },
+  model_not_allowed: { status: 403, type: 'invalid_request_error', retry: false },
   endpoint_not_allowed: { status: 403, type: 'invalid_request_error', retry: false },
   origin_not_allowed: { status: 403, type: 'invalid_request_error', retry: false },
   not_found: { status: 404, type: 'invalid_request_error', retry: false },
