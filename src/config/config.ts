@@ -2,6 +2,7 @@
 import { z } from 'zod';
 
 import { assistantsSettings } from './assistants.ts';
+import { limitsSettings } from './limits.ts';
 
 /** `HOST:PORT`; port 0 picks a free one. */
 const listen = z
@@ -40,6 +41,11 @@ export const settingsSchema = z.strictObject({
     .optional()
     .describe(
       'PostgreSQL for what replicas share (teams, keys, assistants), by reference. Without it that is kept in the data dir. Needs PostgreSQL 15 or newer.',
+    ),
+  redisUrl: secretReference
+    .optional()
+    .describe(
+      'Redis that counts limits for all replicas together, by reference: `redis://`, `rediss://` or `unix:/path`. Without it each process counts for itself. Needs Redis 7 or newer.',
     ),
   durability: z
     .enum(['group', 'strict'])
@@ -159,6 +165,7 @@ export const settingsSchema = z.strictObject({
         ),
     })
     .prefault({}),
+  limits: limitsSettings,
   assistants: assistantsSettings,
   logging: z
     .strictObject({

@@ -15,11 +15,13 @@ export interface Credential {
   readonly project: string | null;
 }
 
-export interface Config extends Omit<ResolvedSettings, 'adminToken' | 'databaseUrl' | 'upstream'> {
+export interface Config extends Omit<ResolvedSettings, 'adminToken' | 'databaseUrl' | 'redisUrl' | 'upstream'> {
   /** Null: one is made and kept in the data dir. */
   readonly adminToken: Secret | null;
   /** Null: what replicas share is kept in the data dir. */
   readonly databaseUrl: Secret | null;
+  /** Null: limits are counted by this process alone. */
+  readonly redisUrl: Secret | null;
   readonly upstream: Omit<ResolvedSettings['upstream'], 'credentials'> & {
     readonly credentials: readonly Credential[];
   };
@@ -90,9 +92,15 @@ export function resolveConfig(settings: Settings, environment: Environment = pro
     );
   }
   const databaseUrl = resolved.databaseUrl === undefined ? null : secret('databaseUrl', resolved.databaseUrl);
+  const redisUrl = resolved.redisUrl === undefined ? null : secret('redisUrl', resolved.redisUrl);
+  if (redisUrl !== null && redisUrl.reveal() !== '' && !isRedisUrl(redisUrl.reveal())) {
+    problems.push(
+      'redisUrl (REDIS_URL) is [not shown]; write a URL such as redis://HOST:6379, rediss://USER:PASSWORD@HOST:6379 or unix:/path',
+    );
+  }
   problems.push(...upstreamProblems(resolved.upstream.baseUrl, resolved.upstream.allowInsecure));
   if (problems.length > 0) throw new ConfigError(problems.join('\n'));
-  return { ...resolved, adminToken, databaseUrl, upstream: { ...resolved.upstream, credentials } };
+  return { ...resolved, adminToken, databaseUrl, redisUrl, upstream: { ...resolved.upstream, credentials } };
 }
 
 function readSettingsFile(named: string | undefined): unknown {
@@ -122,7 +130,7 @@ function withOverrides(settings: unknown, flags: Flags, environment: Environment
   }
   // Checked right after by the schema; here only known keys are laid over.
   const merged = { ...settings } as Settings;
-  const over = <K extends 'listen' | 'adminListen' | 'dataDir' | 'adminToken' | 'databaseUrl'>(
+  const over = <K extends 'listen' | 'adminListen' | 'dataDir' | 'adminToken' | 'databaseUrl' | 'redisUrl'>(
     key: K,
     value: string | undefined,
   ) => {
@@ -133,6 +141,7 @@ function withOverrides(settings: unknown, flags: Flags, environment: Environment
   over('dataDir', flags.dataDir ?? environment['THROUGHWAY_DATA_DIR']);
   over('adminToken', environment['THROUGHWAY_ADMIN_TOKEN'] ? 'env:THROUGHWAY_ADMIN_TOKEN' : undefined);
   over('databaseUrl', environment['DATABASE_URL'] ? 'env:DATABASE_URL' : undefined);
+  over('redisUrl', environment['REDIS_URL'] ? 'env:REDIS_URL' : undefined);
   const baseUrl = flags.upstream ?? environment['OPENAI_BASE_URL'];
   const isGroup = merged.upstream === undefined || (typeof merged.upstream === 'object' && merged.upstream !== null);
   if (baseUrl && isGroup) merged.upstream = { ...merged.upstream, baseUrl };
@@ -205,6 +214,11 @@ function upstreamProblems(baseUrl: string, allowInsecure: boolean): string[] {
     return [`${where}: plain http would send the credential in clear; use https, or set upstream.allowInsecure: true`];
   }
   return [];
+}
+
+function isRedisUrl(text: string): boolean {
+  if (/^unix:(\/\/)?\/./.test(text)) return true;
+  return /^rediss?:\/\/./.test(text) && URL.canParse(text);
 }
 
 function isLoopback(hostname: string): boolean {
