@@ -7,6 +7,16 @@ import { countPassed } from './passed-bytes.ts';
 /** A body that announces no more than this is sent upstream in one piece. */
 export const WHOLE_BODY_BYTES_MAX = 64 * 1024;
 
+/** How much of a body is waited for before anything is sent upstream. */
+export interface FirstPartReach {
+  /** A body that announces no more is read whole. */
+  readonly announcedBytesMax: number;
+  /** Of one that announces nothing, so much is waited for; 0 waits for its first chunk alone. */
+  readonly chunkedBytesMax: number;
+}
+
+export const SMALL_BODIES: FirstPartReach = { announcedBytesMax: WHOLE_BODY_BYTES_MAX, chunkedBytesMax: 0 };
+
 export interface BodyPart {
   readonly bytes: Buffer;
   /** Nothing follows. */
@@ -36,6 +46,7 @@ export interface FirstPart {
 export function readFirstPart(
   request: IncomingMessage,
   length: number | 'chunked',
+  reach: FirstPartReach,
   done: (part: BodyPart | null) => void,
 ): FirstPart {
   const reading = { bytes: 0 };
@@ -44,7 +55,7 @@ export function readFirstPart(
     done(null);
     return reading;
   }
-  const waitsForAll = length !== 'chunked' && length <= WHOLE_BODY_BYTES_MAX;
+  const waitsForBytes = length === 'chunked' ? reach.chunkedBytesMax : length <= reach.announcedBytesMax ? length : 0;
   const parts: Buffer[] = [];
   let isDone = false;
   const finish = (part: BodyPart | null) => {
@@ -55,18 +66,22 @@ export function readFirstPart(
   const onData = (chunk: Buffer) => {
     parts.push(chunk);
     reading.bytes += chunk.length;
-    if (waitsForAll) return;
+    if (reading.bytes <= waitsForBytes) return;
     request.pause();
     // Others listen from here on. A whole body has no more events, and its listeners go with the request.
     request.off('data', onData).off('end', onEnd);
-    finish({ bytes: chunk, isWhole: false });
+    finish({ bytes: joined(parts), isWhole: false });
   };
-  const onEnd = () => finish({ bytes: parts.length === 1 ? parts[0]! : Buffer.concat(parts), isWhole: true });
+  const onEnd = () => finish({ bytes: joined(parts), isWhole: true });
   request
     .on('data', onData)
     .on('end', onEnd)
     .on('close', () => finish(null));
   return reading;
+}
+
+function joined(parts: readonly Buffer[]): Buffer {
+  return parts.length === 1 ? parts[0]! : Buffer.concat(parts);
 }
 
 /**

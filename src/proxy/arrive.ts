@@ -1,14 +1,15 @@
 // The first step: a request becomes an arrival, and what can be told of it without a caller is told.
 import type { Clock } from '../domain/clock.ts';
 import type { Arrival } from '../domain/exchange.ts';
+import type { RequestFacts } from '../domain/facts.ts';
 import { newId } from '../domain/id.ts';
 import { checkArrival } from '../http/arrival-check.ts';
 import type { BodyPart } from '../http/body.ts';
-import { headerValue } from '../http/headers.ts';
+import { headerValue, headerValues } from '../http/headers.ts';
 import type { DownstreamRequest } from '../http/server.ts';
 import { pathOf, upstreamTarget } from '../http/target.ts';
 import { findEndpoint } from '../openai/endpoints.ts';
-import { type RequestScan, scanRequest } from '../openai/request.ts';
+import { NO_BODY_FACTS, type RequestScan, scanRequest } from '../openai/request.ts';
 
 /** Null for a path below no mount. @throws Refusal */
 export function arrive(request: DownstreamRequest, clock: Clock, isUpgrade = false): Arrival | null {
@@ -31,25 +32,62 @@ export function arrive(request: DownstreamRequest, clock: Clock, isUpgrade = fal
   };
 }
 
-/** Looks for the model in what has come of the body; null where it could not stand there. */
+/** Looks at what has come of the body; null where there is none. */
 export function scanBody(arrival: Arrival, first: BodyPart): RequestScan | null {
-  const contentType = headerValue(arrival.rawHeaders, 'content-type');
-  if (first.bytes.length === 0 || contentType === null) return null;
-  const scan = scanRequest(contentType, headerValue(arrival.rawHeaders, 'content-encoding') ?? '');
-  scan?.feed(first.bytes);
+  if (first.bytes.length === 0) return null;
+  const { rawHeaders, endpoint } = arrival;
+  const length = headerValue(rawHeaders, 'content-length');
+  // Of several values none is believed more than another: together they name no form that is read.
+  const scan = scanRequest(
+    headerValues(rawHeaders, 'content-type').join(', '),
+    headerValues(rawHeaders, 'content-encoding').join(', '),
+    {
+      announcedBytes: length === null ? null : Number(length),
+      // Of all requests only a speech's asks for its stream by a format.
+      countsInput: endpoint?.streamedBy === 'body.stream_format',
+    },
+  );
+  scan.feed(first.bytes);
+  if (first.isWhole) scan.end();
   return scan;
 }
 
-const MODEL_IN_QUERY = /[?&]model=([^&]+)/;
+/** What the request tells: its body as far as it was seen, and its target. */
+export function requestFacts(arrival: Arrival, scan: RequestScan | null): RequestFacts {
+  const facts = scan === null ? NO_BODY_FACTS : scan.facts();
+  const model = modelOf(arrival, scan);
+  const named = modelsInQuery(arrival);
+  const isStream =
+    facts.isStream || (arrival.endpoint?.streamedBy === 'query.stream' && STREAM_IN_QUERY.test(arrival.target));
+  const hasDuplicates = facts.hasDuplicates || (named.length > 1 && arrival.endpoint?.modelIn !== 'body');
+  if (model === facts.model && isStream === facts.isStream && hasDuplicates === facts.hasDuplicates) return facts;
+  return { ...facts, model, isStream, hasDuplicates };
+}
 
-/** As the body or the query names it. */
+const STREAM_IN_QUERY = /[?&]stream=true(&|$)/;
+
+/** Where the endpoint's row says that it stands; at paths of no row as the body or the query names it. */
 export function modelOf(arrival: Arrival, scan: RequestScan | null): string | null {
-  if (scan?.model) return scan.model;
-  const inQuery = MODEL_IN_QUERY.exec(arrival.target)?.[1];
-  if (inQuery === undefined) return null;
+  const modelIn = arrival.endpoint?.modelIn;
+  if (modelIn === 'path') return modelInPath(arrival);
+  const inBody = scan?.model ?? null;
+  if (modelIn === 'body' || inBody !== null) return inBody;
+  return modelsInQuery(arrival)[0] ?? null;
+}
+
+const NONE: readonly string[] = [];
+
+function modelsInQuery({ target, path }: Arrival): readonly string[] {
+  // Without its question mark the query is empty.
+  if (target.length <= path.length + 1) return NONE;
+  return new URLSearchParams(target.slice(path.length + 1)).getAll('model').filter((model) => model !== '');
+}
+
+function modelInPath({ path, endpoint }: Arrival): string | null {
+  const segment = path.split('/')[endpoint!.path.split('/').indexOf('{model}')] ?? '';
   try {
-    return decodeURIComponent(inQuery);
+    return decodeURIComponent(segment);
   } catch {
-    return inQuery;
+    return segment;
   }
 }

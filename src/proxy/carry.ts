@@ -5,16 +5,26 @@ import type { Clock } from '../domain/clock.ts';
 import type { Admission, Arrival, Attempt, Ending, ExchangeError, Observation } from '../domain/exchange.ts';
 import { NOTHING_SEEN, type ReplyFacts } from '../domain/facts.ts';
 import { Refusal } from '../domain/refusal.ts';
-import { type BodyPart, RelayedBody, WHOLE_BODY_BYTES_MAX } from '../http/body.ts';
+import { type BodyPart, NO_BODY, RelayedBody, WHOLE_BODY_BYTES_MAX } from '../http/body.ts';
 import { OVERHEAD_HEADER, type ReplyHead, downstreamHead, headerValue, upstreamHeaders } from '../http/headers.ts';
 import { countPassed } from '../http/passed-bytes.ts';
 import { endEarly, sendRefusal } from '../http/reply.ts';
 import type { DownstreamReply, DownstreamRequest } from '../http/server.ts';
 import type { RequestScan } from '../openai/request.ts';
 import type { PooledCredential, ReplyListener, Sending, Upstream, UpstreamFailure } from '../upstream/upstream.ts';
-import { amendHeaders } from './amend.ts';
+import {
+  ObjectionVerdict,
+  type Objections,
+  amendBody,
+  amendHeaders,
+  headOfStripped,
+  headersOfAmended,
+  isStrippable,
+  mayObject,
+} from './amend.ts';
 import { type CredentialVerdict, credentialRefusal, judgeCredentialReply, restsUntil } from './credential-reply.ts';
 import { type ReplyObserver, observeReply, transportOf } from './observe.ts';
+import { UsageStrip } from './usage-strip.ts';
 import type { Watch, Watched } from './watch.ts';
 
 export interface CarryOptions {
@@ -54,6 +64,7 @@ export interface CarryParts {
   readonly clock: Clock;
   readonly watch: Watch;
   readonly options: CarryOptions;
+  readonly objections: Objections;
   /** Exchanges being read to their end after their client left. */
   drains: number;
 }
@@ -61,7 +72,8 @@ export interface CarryParts {
 export interface Downstream {
   readonly request: DownstreamRequest;
   readonly reply: DownstreamReply;
-  readonly first: BodyPart;
+  /** Let go of as soon as it cannot be sent again. */
+  first: BodyPart;
   readonly scan: RequestScan | null;
   /** Added to the reply: ours, and CORS. */
   readonly ownHeaders: readonly string[];
@@ -96,6 +108,10 @@ class Carriage implements ReplyListener, Watched, Carried {
   readonly #downstream: Downstream;
   readonly #observed: Observed;
   readonly #attempts: Attempt[] = [];
+  /** What the client sent, until the upstream begins to answer: then it will not be sent again. */
+  #first: BodyPart;
+  /** The body with the question for usage; null where the client's own goes upstream. */
+  #amended: Buffer | null = null;
   #sending: Sending | null = null;
   #credential: PooledCredential | null = null;
   #body: RelayedBody | null = null;
@@ -110,7 +126,10 @@ class Carriage implements ReplyListener, Watched, Carried {
   #held: Buffer[] = [];
   /** A 401 or 403: its body is read before it is decided whose fault it was. */
   #verdict: CredentialVerdict | null = null;
+  /** The reply to an amended request turns it down: perhaps for what was added. */
+  #objection: ObjectionVerdict | null = null;
   #observer: ReplyObserver | null = null;
+  #strip: UsageStrip | null = null;
   #resume: (() => void) | null = null;
   #isWaitingForDrain = false;
 
@@ -127,6 +146,7 @@ class Carriage implements ReplyListener, Watched, Carried {
     this.#admission = admission;
     this.#downstream = downstream;
     this.#observed = observed;
+    this.#first = downstream.first;
     this.#bytesIn = downstream.first.bytes.length;
     this.#movedMs = parts.clock.elapsedMs();
   }
@@ -142,7 +162,12 @@ class Carriage implements ReplyListener, Watched, Carried {
     this.#parts.watch.add(this);
     const { bodyBytesMax } = this.#parts.options;
     if (bodyBytesMax > 0 && this.#bytesIn > bodyBytesMax) this.#refuseLargeBody(bodyBytesMax);
-    else this.#send();
+    else {
+      const { objections, upstream } = this.#parts;
+      if (!objections.has(upstream.origin))
+        this.#amended = amendBody(this.#admission, this.#first, this.#downstream.scan);
+      this.#send();
+    }
   }
 
   cut(): void {
@@ -162,6 +187,7 @@ class Carriage implements ReplyListener, Watched, Carried {
     this.#credential = credential;
     const headers = upstreamHeaders(arrival.rawHeaders, credential);
     amendHeaders(arrival.path, headers);
+    const amended = this.#amended;
     const attempt: Attempt = {
       origin: upstream.origin,
       credential: credential.name,
@@ -173,12 +199,18 @@ class Carriage implements ReplyListener, Watched, Carried {
       error: null,
     };
     this.#attempts.push(attempt);
-    const request = { method: arrival.method, target: arrival.target, headers, body: this.#requestBody() };
+    const request = {
+      method: arrival.method,
+      target: arrival.target,
+      headers: amended === null ? headers : headersOfAmended(headers, amended),
+      body: amended ?? this.#requestBody(),
+    };
     this.#sending = upstream.send(request, attempt, this);
   }
 
   #requestBody(): Buffer | RelayedBody | null {
-    const { first, request, scan } = this.#downstream;
+    const { request, scan } = this.#downstream;
+    const first = this.#first;
     if (first.isWhole) return first.bytes.length === 0 ? null : first.bytes;
     this.#body = new RelayedBody(request, first.bytes, (chunk) => {
       this.#bytesIn += chunk.length;
@@ -187,6 +219,7 @@ class Carriage implements ReplyListener, Watched, Carried {
       const { bodyBytesMax } = this.#parts.options;
       if (bodyBytesMax > 0 && this.#bytesIn > bodyBytesMax) this.#refuseLargeBody(bodyBytesMax);
     });
+    this.#body.once('end', () => scan?.end());
     return this.#body;
   }
 
@@ -213,7 +246,15 @@ class Carriage implements ReplyListener, Watched, Carried {
     this.#status = status;
     this.#reason = reason;
     this.#resume = resume;
-    const head = downstreamHead(rawHeaders, ownHeaders, options.identity);
+    let head = downstreamHead(rawHeaders, ownHeaders, options.identity);
+    if (this.#amended !== null) {
+      if (mayObject(status)) this.#objection = new ObjectionVerdict();
+      else if (isStrippable(status, head)) {
+        head = headOfStripped(head);
+        this.#strip = new UsageStrip();
+      }
+    }
+    if (this.#objection === null) this.#letGoOfRequest();
     this.#head = head;
     if (headerValue(request.rawHeaders, OVERHEAD_HEADER) !== null)
       head.headers.push(OVERHEAD_HEADER, overheadMs(this.#admission.arrival, this.#attempts.at(-1)!, this.#movedMs));
@@ -222,7 +263,7 @@ class Carriage implements ReplyListener, Watched, Carried {
     this.#observer = observeReply(head.contentType, head.contentEncoding);
     // Without a body the end comes with the head; with a length that contradicts it, a failure.
     const isBodiless = status === 204 || status === 304 || request.method === 'HEAD';
-    if (this.#verdict !== null || this.#isDraining || isBodiless) return true;
+    if (this.#verdict !== null || this.#objection !== null || this.#isDraining || isBodiless) return true;
     // A small body is likely here in the same read: head and body then go out in one piece. Any other head goes at once.
     if (head.contentLength === null) process.nextTick(this.#flush);
     else setImmediate(this.#flush);
@@ -243,6 +284,15 @@ class Carriage implements ReplyListener, Watched, Carried {
       }
       return verdict !== 'ours';
     }
+    if (this.#objection !== null) {
+      if (!this.#objection.feed(chunk)) this.#passObjection();
+      return !this.#isWaitingForDrain;
+    }
+    return this.#pass(this.#strip === null ? chunk : this.#strip.feed(chunk));
+  }
+
+  #pass(chunk: Buffer): boolean {
+    if (chunk.length === 0) return !this.#isWaitingForDrain;
     if (!this.#isHeadSent || this.#isLastPiece(chunk)) {
       this.#held.push(chunk);
       // More than a socket's read before the head could go: send it now.
@@ -265,6 +315,15 @@ class Carriage implements ReplyListener, Watched, Carried {
       }
       this.#passVerdict();
     }
+    if (this.#objection !== null) {
+      if (this.#objection.isObjection()) {
+        this.#sendUnamended();
+        return;
+      }
+      this.#passObjection();
+    }
+    const stripped = this.#strip?.end() ?? EMPTY;
+    if (stripped.length > 0) this.#held.push(stripped);
     this.#end('complete', null);
   }
 
@@ -290,15 +349,46 @@ class Carriage implements ReplyListener, Watched, Carried {
    */
   #mayTryAgain(failure: UpstreamFailure): boolean {
     if (this.#head !== null || this.#attempts.length >= TRIES_MAX || !DROPPED.has(failure.code)) return false;
-    if (!this.#downstream.first.isWhole) return false;
+    if (!this.#first.isWhole) return false;
     const { method } = this.#admission.arrival;
     return !failure.wasSent || (failure.wasReused && (method === 'GET' || method === 'HEAD'));
+  }
+
+  /** The upstream does not know what was added: the client's own request goes out, of which it knows nothing else. */
+  #sendUnamended(): void {
+    const { objections, upstream, clock } = this.#parts;
+    objections.note(upstream.origin);
+    this.#amended = null;
+    this.#objection = null;
+    this.#observer = null;
+    this.#head = null;
+    this.#status = 0;
+    this.#movedMs = clock.elapsedMs();
+    this.#send();
+  }
+
+  #passObjection(): void {
+    const objection = this.#objection!;
+    this.#objection = null;
+    this.#letGoOfRequest();
+    this.#held.push(...objection.chunks);
+    if (this.#head!.contentLength === null) this.#flush();
+    else setImmediate(this.#flush);
+  }
+
+  /** A long stream does not keep what asked for it. */
+  #letGoOfRequest(): void {
+    if (!this.#first.isWhole) return;
+    this.#first = NO_BODY;
+    this.#downstream.first = NO_BODY;
+    if (this.#amended !== null) this.#amended = EMPTY;
   }
 
   // ---- Downstream.
 
   readonly #flush = (): void => {
-    if (this.#isHeadSent || this.#isOver || this.#head === null || this.#verdict !== null) return;
+    if (this.#isHeadSent || this.#isOver || this.#head === null) return;
+    if (this.#verdict !== null || this.#objection !== null) return;
     this.#sendHead();
     const held = this.#held;
     this.#held = [];

@@ -1,6 +1,6 @@
 // Waits for the first part of a body as long as it moves: nothing is held for a client that stopped sending.
 import type { Clock } from '../domain/clock.ts';
-import { type BodyPart, type FirstPart, readFirstPart } from '../http/body.ts';
+import { type BodyPart, type FirstPart, type FirstPartReach, readFirstPart } from '../http/body.ts';
 import type { DownstreamRequest } from '../http/server.ts';
 import type { Watch, Watched } from './watch.ts';
 
@@ -24,9 +24,9 @@ export class FirstPartWait implements Watched {
     this.#movedMs = clock.elapsedMs();
   }
 
-  start(request: DownstreamRequest, length: number | 'chunked'): void {
+  start(request: DownstreamRequest, length: number | 'chunked', reach: FirstPartReach): void {
     this.#watch.add(this);
-    this.#reading = readFirstPart(request, length, (part) => this.#end(part));
+    this.#reading = readFirstPart(request, length, reach, (part) => this.#end(part));
   }
 
   check(nowMs: number): void {

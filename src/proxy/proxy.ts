@@ -20,6 +20,7 @@ import type { RequestScan } from '../openai/request.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { admit } from './admit.ts';
+import { Objections, firstPartReach } from './amend.ts';
 import { arrive, modelOf, scanBody } from './arrive.ts';
 import { KEY_SUBPROTOCOL, authenticate } from './authenticate.ts';
 import { type CarryParts, carry, carryOptions } from './carry.ts';
@@ -80,7 +81,14 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
   ];
   const shortestMs = Math.min(...times.filter((time) => time > 0).map((time) => time * 1000), 60_000);
   const watch: Watch = openWatch(shortestMs, clock.elapsedMs);
-  const carryParts: CarryParts = { upstream: parts.upstream, clock, watch, options: carryOptions(settings), drains: 0 };
+  const carryParts: CarryParts = {
+    upstream: parts.upstream,
+    clock,
+    watch,
+    options: carryOptions(settings),
+    objections: new Objections(clock),
+    drains: 0,
+  };
   const tunnelParts: TunnelParts = { upstream: parts.upstream, clock, watch, options: tunnelOptions(settings) };
 
   function serve(request: DownstreamRequest, reply: DownstreamReply, expectsContinue: boolean): boolean {
@@ -248,7 +256,7 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
       else begin(exchange, caller, first ?? NO_BODY);
     });
     running.add(wait);
-    wait.start(request, length);
+    wait.start(request, length, firstPartReach(arrival, caller));
   }
 
   function begin(exchange: Begun, caller: Caller, first: BodyPart): void {
