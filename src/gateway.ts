@@ -6,6 +6,7 @@ import { openAssistants, openBackup } from './assistants/assistants.ts';
 import { keptAdminToken, leaveWhereabouts, removeWhereabouts } from './config/data-dir.ts';
 import type { Config } from './config/load.ts';
 import { Secret } from './config/secret.ts';
+import { SYSTEM } from './domain/audit.ts';
 import { type Clock, systemClock } from './domain/clock.ts';
 import { Refusal } from './domain/refusal.ts';
 import { sendJson, sendRefusal } from './http/reply.ts';
@@ -13,6 +14,7 @@ import { type DownstreamReply, type DownstreamRequest, openListener } from './ht
 import { Handshake } from './http/websocket.ts';
 import { equalHashes, hashToken, newAdminToken, openKeys } from './keys/keys.ts';
 import { startLogging } from './logging/logging.ts';
+import { ENDPOINTS } from './openai/endpoint-rows.ts';
 import { type Records, openGenerate, openProxy } from './proxy/proxy.ts';
 import { openStore } from './store/store.ts';
 import { type Log, openLog } from './telemetry/log.ts';
@@ -63,7 +65,8 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
       clock,
     });
     opened.push(() => store.close());
-    const keys = await openKeys(store.keys, store.teams, clock, config.databaseUrl === null ? null : SHARED_KEY_MS);
+    const keys = await openKeys(store, ENDPOINTS, clock, config.databaseUrl === null ? null : SHARED_KEY_MS);
+    opened.push(() => keys.close());
     const adminToken = config.adminToken ?? keptAdminToken(config.dataDir, newAdminToken);
     const logging = await startLogging(store.spool, config.logging, clock, log);
     opened.push(() => logging.close());
@@ -100,7 +103,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
       sandbox: options.isSandbox === true,
       refused_writes: refusedWrites(),
     });
-    const backup = openBackup({ store: store.assistants, findTeam: keys.findTeam });
+    const backup = openBackup({ store: store.assistants, findTeam: keys.teams.find });
     const admin = openAdmin({ keys, spool: store.spool, metrics, backup, health, isAdminToken, clock, log });
 
     let isReady = true;
@@ -130,7 +133,8 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     });
     opened.push(() => apiListener.close());
     // Last, so that a start that fails takes no key along that nobody was shown.
-    const firstToken = (await keys.count()) === 0 ? new Secret((await keys.create({ name: 'first' })).token) : null;
+    const firstToken =
+      (await keys.count()) === 0 ? new Secret((await keys.create({ name: 'first' }, SYSTEM)).token) : null;
     leaveWhereabouts(config.dataDir, { api: apiListener.url, admin: adminListener.url, pid: process.pid });
     opened.push(() => removeWhereabouts(config.dataDir));
 

@@ -1,6 +1,8 @@
 // What each route of the contract answers.
 import { adviseName } from '../config/issues.ts';
+import type { Actor } from '../domain/audit.ts';
 import type { Backup } from '../domain/backup.ts';
+import { ChangeRefused } from '../domain/change-refused.ts';
 import type { Clock } from '../domain/clock.ts';
 import type { ExchangeRecord } from '../domain/exchange-record.ts';
 import type { ExchangeId, KeyId } from '../domain/id.ts';
@@ -13,6 +15,9 @@ import { ENDPOINTS } from '../openai/endpoint-rows.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { type Answer, type Call, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, type RouteName, routes } from './contract.ts';
 import { openApiDocument } from './openapi.ts';
+
+/** Whoever holds the operator's own token. */
+const OWNER: Actor = { id: 'owner', address: null };
 
 export interface AnswerParts {
   readonly keys: Keys;
@@ -27,7 +32,7 @@ export type Answers = { readonly [N in RouteName]: (call: Call<N>) => Answer<N> 
 
 export function openAnswers({ keys, spool, clock, metrics, backup, health }: AnswerParts): Answers {
   const keyView = (key: VirtualKey) => viewKey(key, clock.now());
-  const teamOf = async (idOrName: string) => (await keys.findTeam(idOrName)) ?? missing('team', idOrName, 'team');
+  const teamOf = async (idOrName: string) => (await keys.teams.find(idOrName)) ?? missing('team', idOrName, 'team');
   return {
     index: () => ({
       name: 'Throughway admin API',
@@ -43,11 +48,13 @@ export function openAnswers({ keys, spool, clock, metrics, backup, health }: Ans
         });
       }
       try {
-        const { key, token } = await keys.create({ name, team, endpoints, expiresAt });
+        const { key, token } = await keys.create({ name, team, endpoints, expiresAt }, OWNER);
         return { key: keyView(key), token };
       } catch (error) {
         if (error instanceof UnknownTeam)
-          throw new Refusal('not_found', `team: ${error.message}.`, { param: 'team', cause: error });
+          throw new Refusal('not_found', `${error.message}.`, { param: 'team', cause: error });
+        if (error instanceof ChangeRefused)
+          throw new Refusal('bad_request', `${error.message}.`, { param: error.field, cause: error });
         throw error;
       }
     },
@@ -57,12 +64,12 @@ export function openAnswers({ keys, spool, clock, metrics, backup, health }: Ans
       return { data: data.map(keyView), next_cursor: nextCursor };
     },
     findKey: async ({ id }) => keyView((await keys.find(id as KeyId)) ?? missing('key', id)),
-    revokeKey: async ({ id }) => keyView((await keys.revoke(id as KeyId)) ?? missing('key', id)),
+    revokeKey: async ({ id }) => keyView((await keys.revoke(id as KeyId, OWNER)) ?? missing('key', id)),
     async listTeams({ query }) {
-      const { data, nextCursor } = await keys.listTeams(pageOf(query));
+      const { data, nextCursor } = await keys.teams.list(pageOf(query), {});
       return { data: data.map(viewTeam), next_cursor: nextCursor };
     },
-    findTeam: async ({ id }) => viewTeam((await keys.findTeam(id)) ?? missing('team', id)),
+    findTeam: async ({ id }) => viewTeam((await keys.teams.find(id)) ?? missing('team', id)),
     async listExchanges({ query }) {
       const page = pageOf(query);
       const filter = recordFilter(query);
@@ -122,7 +129,7 @@ function viewKey(key: VirtualKey, now: number): Answer<'findKey'> {
     name: key.name,
     team_id: key.teamId,
     endpoints: key.endpoints,
-    status: key.status === 'revoked' ? 'revoked' : isExpired ? 'expired' : 'active',
+    status: key.status !== 'active' ? 'revoked' : isExpired ? 'expired' : 'active',
     token_hint: key.tokenHint,
     expires_at: key.expiresAt === null ? null : new Date(key.expiresAt).toISOString(),
     created_at: new Date(key.createdAt).toISOString(),

@@ -10,7 +10,7 @@ export interface VirtualKey {
   /** The person it was given to; null for a key of nobody in particular. */
   readonly userId: UserId | null;
   readonly name: string;
-  /** SHA-256 of the token, lower-case hex. */
+  /** SHA-256 of the token, lower-case hex; empty once the key was deleted. */
   readonly tokenHash: string;
   /** Prefix and last four characters: enough to recognise a token, too little to guess it. */
   readonly tokenHint: string;
@@ -42,6 +42,11 @@ export interface VirtualKey {
   /** Milliseconds since 1970; null never expires. */
   readonly expiresAt: number | null;
   readonly createdAt: number;
+}
+
+/** What an audit row digests of a key: all but what its tokens could be found by. */
+export function auditedKey(key: VirtualKey): unknown {
+  return { ...key, tokenHash: undefined, formerToken: key.formerToken && { until: key.formerToken.until } };
 }
 
 /** What a key may where nobody says otherwise: all that its team may. */

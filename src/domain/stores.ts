@@ -1,25 +1,80 @@
 // What the tools ask of the store. One implementation per engine, one contract suite for all.
+import type { AuditHead, AuditRow, Change, Deed } from './audit.ts';
 import type { Hold } from './budget.ts';
 import type { ExchangeRecord, Intent } from './exchange-record.ts';
-import type { ExchangeId, KeyId, TeamId } from './id.ts';
+import type { ExchangeId, KeyId, TeamId, UserId } from './id.ts';
 import type { VirtualKey } from './key.ts';
 import type { Team } from './team.ts';
+import type { User } from './user.ts';
 
+/**
+ * What is common to the three stores below: each change is kept together with its audit row, or neither is. An update reads,
+ * changes and writes as one; a change that gives back the very same object writes nothing and leaves no audit row, and one that
+ * throws leaves all as it was. What was deleted is kept for its history and found by its id only.
+ */
 export interface TeamStore {
-  insertTeam(team: Team): Promise<void>;
+  /** @throws ChangeRefused where the name is taken */
+  insertTeam(team: Team, deed: Deed): Promise<void>;
+  /** @returns the team as it now is; null for an unknown id. @throws ChangeRefused where the name is taken */
+  updateTeam(id: TeamId, change: (team: Team) => Team, deed: Deed): Promise<Team | null>;
   findTeam(id: TeamId): Promise<Team | null>;
   findTeamByName(name: string): Promise<Team | null>;
-  listTeams(page: Page): Promise<Listed<Team>>;
+  /** Newest first, as all lists are. Without a status, all that were not deleted. */
+  listTeams(page: Page, filter: { readonly status?: Team['status'] | undefined }): Promise<Listed<Team>>;
 }
 
 export interface KeyStore {
-  insertKey(key: VirtualKey): Promise<void>;
+  /** @throws ChangeRefused where another key has the token */
+  insertKey(key: VirtualKey, deed: Deed): Promise<void>;
+  /** @param change is given the key's team too, as it is at that moment */
+  updateKey(id: KeyId, change: (key: VirtualKey, team: Team) => VirtualKey, deed: Deed): Promise<VirtualKey | null>;
   findKey(id: KeyId): Promise<VirtualKey | null>;
+  /** By its token or by the one before the last rotation, whether or not that still opens. */
   findKeyByTokenHash(tokenHash: string): Promise<VirtualKey | null>;
-  /** @returns the key as it now is; null for an unknown id. */
-  revokeKey(id: KeyId): Promise<VirtualKey | null>;
-  listKeys(page: Page, filter: { teamId?: TeamId | undefined }): Promise<Listed<VirtualKey>>;
+  listKeys(page: Page, filter: KeyFilter): Promise<Listed<VirtualKey>>;
+  /** All that ever were. */
   countKeys(): Promise<number>;
+}
+
+export interface KeyFilter {
+  readonly teamId?: TeamId | undefined;
+  readonly userId?: UserId | undefined;
+  /** `expired`: active, but for the moment `at`. Without a status, all that were not deleted. */
+  readonly status?: VirtualKey['status'] | 'expired' | undefined;
+  /** Milliseconds since 1970, for the statuses `active` and `expired`. */
+  readonly at: number;
+}
+
+export interface UserStore {
+  /** @throws ChangeRefused where the name is taken */
+  insertUser(user: User, deed: Deed): Promise<void>;
+  /** @throws ChangeRefused where the name is taken */
+  updateUser(id: UserId, change: (user: User) => User, deed: Deed): Promise<User | null>;
+  findUser(id: UserId): Promise<User | null>;
+  findUserByName(name: string): Promise<User | null>;
+  findUserByTokenHash(tokenHash: string): Promise<User | null>;
+  listUsers(page: Page, filter: UserFilter): Promise<Listed<User>>;
+}
+
+export interface UserFilter {
+  readonly teamId?: TeamId | undefined;
+  readonly status?: User['status'] | undefined;
+}
+
+/** Rows come to be with the changes they tell of; nobody changes one. */
+export interface AuditStore {
+  /** For a change that is kept elsewhere. Those of teams, keys and users bring their own. */
+  append(change: Change): Promise<AuditRow>;
+  list(page: Page, filter: AuditFilter): Promise<Listed<AuditRow>>;
+  /** Oldest first, after a place in the chain. */
+  readAfter(seq: number, limit: number): Promise<readonly AuditRow[]>;
+  head(): Promise<AuditHead>;
+}
+
+export interface AuditFilter {
+  readonly kind?: string | undefined;
+  readonly id?: string | undefined;
+  readonly actor?: string | undefined;
 }
 
 export interface Page {

@@ -25,3 +25,8 @@ export interface User {
   /** Milliseconds since 1970. */
   readonly createdAt: number;
 }
+
+/** What an audit row digests of a user: all but what the token could be found by. */
+export function auditedUser(user: User): unknown {
+  return { ...user, tokenHash: undefined };
+}

@@ -1,5 +1,6 @@
 // Tokens of virtual keys: `sk-tw-` + 28 random characters (166 bits) + `-` + 6 characters of checksum. Regex for scanners:
 // sk-tw-[0-9A-Za-z]{28}-[0-9A-Za-z]{6}. The checksum tells a mistyped or invented token from a real one without a look-up.
+// An operator may give a key a token of his own, so that clients need not change theirs.
 import { hash, randomInt, timingSafeEqual } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 
@@ -8,6 +9,9 @@ const PREFIX = 'sk-tw-';
 const RANDOM_CHARACTERS = 28;
 const CHECKSUM_CHARACTERS = 6;
 const FORM = /^sk-tw-[0-9A-Za-z]{28}-[0-9A-Za-z]{6}$/;
+/** Visible ASCII: what stands in a header as it is. */
+const GIVEN_FORM = /^[!-~]{16,256}$/;
+const ADMIN_FORM = /^tw-admin-[0-9A-Za-z]{43}$/;
 
 export function newToken(): string {
   let random = '';
@@ -15,10 +19,12 @@ export function newToken(): string {
   return `${PREFIX}${random}-${checksum(random)}`;
 }
 
-export function isWellFormed(token: string): boolean {
-  if (!FORM.test(token)) return false;
+/** `own`: one that this gateway made; `given`: one that an operator may have given; null: none that opens anything. */
+export function formOf(token: string): 'own' | 'given' | null {
+  if (!token.startsWith(PREFIX)) return GIVEN_FORM.test(token) ? 'given' : null;
+  if (!FORM.test(token)) return null;
   const random = token.slice(PREFIX.length, PREFIX.length + RANDOM_CHARACTERS);
-  return token.endsWith(checksum(random));
+  return token.endsWith(checksum(random)) ? 'own' : null;
 }
 
 /** What is stored in a token's place: SHA-256, lower-case hex. Enough for 166 random bits; no salt is needed. */
@@ -33,9 +39,13 @@ export function equalHashes(a: string, b: string): boolean {
   return left.length === right.length && timingSafeEqual(left, right);
 }
 
-/** What lists show of a token. */
+/** What lists show of a token: how it ends, and of one made here how it begins. */
 export function tokenHint(token: string): string {
-  return `${PREFIX}...${token.slice(-4)}`;
+  return `${token.startsWith(PREFIX) ? PREFIX : ''}...${token.slice(-4)}`;
+}
+
+export function isAdminForm(token: string): boolean {
+  return ADMIN_FORM.test(token);
 }
 
 /** A token for the admin API: 256 random bits. */

@@ -115,10 +115,13 @@ function arrive({ method, path, headers }: GenerateCall, clock: Clock): Arrival 
 
 /** Which endpoints a key may call was asked when its client did: what a run does after that is the gateway's own doing. */
 async function findCaller(keys: Keys, { keyId, teamId }: GenerateCall): Promise<Caller | Refusal> {
-  const key = await keys.find(keyId);
-  const team = await keys.findTeam(teamId);
-  if (key !== null && team !== null && key.teamId === team.id && key.status === 'active')
-    return { key, team, user: null };
+  try {
+    const caller = await keys.callerOf(keyId);
+    if (caller?.team.id === teamId) return caller;
+  } catch (error) {
+    if (error instanceof Refusal) return error;
+    throw error;
+  }
   return new Refusal('invalid_api_key', 'The virtual key that began this was revoked or no longer exists.');
 }
 

@@ -1,74 +1,67 @@
-// Teams and virtual keys in the shared store.
-import type { Kysely, Selectable } from 'kysely';
+// Virtual keys in the shared store.
+import type { KeyId } from '../domain/id.ts';
+import { auditedKey } from '../domain/key.ts';
+import type { KeyStore } from '../domain/stores.ts';
+import { appendAudit } from './audit.ts';
+import { refuseTaken, toPage } from './changes.ts';
+import type { Engine } from './engine.ts';
+import { keyRow, toKey, toTeam } from './key-rows.ts';
 
-import type { KeyId, TeamId } from '../domain/id.ts';
-import { KEY_DEFAULTS, type VirtualKey } from '../domain/key.ts';
-import type { KeyStore, Listed, TeamStore } from '../domain/stores.ts';
-import { TEAM_DEFAULTS, type Team } from '../domain/team.ts';
-import type { Schema } from './schema.ts';
+const NEW_TOKEN = 'another key has that token; give one that is used nowhere else';
 
-export function teamStore(db: Kysely<Schema>): TeamStore {
+export function keyStore(engine: Engine): KeyStore {
+  const { db } = engine;
+  const byId = (id: KeyId) => db.selectFrom('keys').selectAll().where('id', '=', id);
   return {
-    async insertTeam(team) {
-      await db.insertInto('teams').values({ id: team.id, name: team.name, created_at: team.createdAt }).execute();
-    },
-    async findTeam(id) {
-      const row = await db.selectFrom('teams').selectAll().where('id', '=', id).executeTakeFirst();
-      return row ? toTeam(row) : null;
-    },
-    async findTeamByName(name) {
-      const row = await db.selectFrom('teams').selectAll().where('name', '=', name).executeTakeFirst();
-      return row ? toTeam(row) : null;
-    },
-    async listTeams({ limit, cursor }) {
-      let query = db
-        .selectFrom('teams')
-        .selectAll()
-        .orderBy('id', 'desc')
-        .limit(limit + 1);
-      if (cursor !== null) query = query.where('id', '<', cursor);
-      return toPage((await query.execute()).map(toTeam), limit);
-    },
-  };
-}
-
-export function keyStore(db: Kysely<Schema>): KeyStore {
-  const findKey = async (id: KeyId) => {
-    const row = await db.selectFrom('keys').selectAll().where('id', '=', id).executeTakeFirst();
-    return row ? toKey(row) : null;
-  };
-  return {
-    async insertKey(key) {
-      const row = {
-        id: key.id,
-        team_id: key.teamId,
-        name: key.name,
-        token_hash: key.tokenHash,
-        token_hint: key.tokenHint,
-        endpoints: JSON.stringify(key.endpoints),
-        status: key.status,
-        expires_at: key.expiresAt,
-        created_at: key.createdAt,
-      };
-      await db.insertInto('keys').values(row).execute();
-    },
-    findKey,
-    async findKeyByTokenHash(tokenHash) {
-      const row = await db.selectFrom('keys').selectAll().where('token_hash', '=', tokenHash).executeTakeFirst();
+    insertKey: (key, deed) =>
+      db.transaction().execute(async (tx) => {
+        const inserting = tx.insertInto('keys').values(keyRow(key)).execute();
+        await refuseTaken(inserting, 'token', key.tokenHint, NEW_TOKEN);
+        await appendAudit(tx, engine, { ...deed, kind: 'key', id: key.id, before: null, after: auditedKey(key) });
+      }),
+    updateKey: (id, change, deed) =>
+      db.transaction().execute(async (tx) => {
+        const query = tx.selectFrom('keys').selectAll().where('id', '=', id);
+        const row = await engine.lockRows(query).executeTakeFirst();
+        if (row === undefined) return null;
+        const before = toKey(row);
+        const teams = tx.selectFrom('teams').selectAll().where('id', '=', row.team_id);
+        const after = change(before, toTeam(await teams.executeTakeFirstOrThrow()));
+        if (after === before) return before;
+        const writing = tx.updateTable('keys').set(keyRow(after)).where('id', '=', id).execute();
+        await refuseTaken(writing, 'token', after.tokenHint, NEW_TOKEN);
+        const digested = { before: auditedKey(before), after: auditedKey(after) };
+        await appendAudit(tx, engine, { ...deed, kind: 'key', id, ...digested });
+        return after;
+      }),
+    async findKey(id) {
+      const row = await byId(id).executeTakeFirst();
       return row ? toKey(row) : null;
     },
-    async revokeKey(id) {
-      await db.updateTable('keys').set({ status: 'revoked' }).where('id', '=', id).execute();
-      return findKey(id);
+    async findKeyByTokenHash(tokenHash) {
+      const query = db
+        .selectFrom('keys')
+        .selectAll()
+        .where((eb) => eb.or([eb('token_hash', '=', tokenHash), eb('former_hash', '=', tokenHash)]));
+      // One that was given up by a rotation may have been given to another key since.
+      const found = (await query.execute()).map(toKey);
+      return found.find((key) => key.tokenHash === tokenHash) ?? found[0] ?? null;
     },
-    async listKeys({ limit, cursor }, { teamId }) {
+    async listKeys({ limit, cursor }, { teamId, userId, status, at }) {
       let query = db
         .selectFrom('keys')
         .selectAll()
         .orderBy('id', 'desc')
         .limit(limit + 1);
-      if (teamId !== undefined) query = query.where('team_id', '=', teamId);
       if (cursor !== null) query = query.where('id', '<', cursor);
+      if (teamId !== undefined) query = query.where('team_id', '=', teamId);
+      if (userId !== undefined) query = query.where('user_id', '=', userId);
+      if (status === undefined) query = query.where('status', '<>', 'deleted');
+      else query = query.where('status', '=', status === 'expired' ? 'active' : status);
+      if (status === 'expired') query = query.where('expires_at', '<=', at);
+      if (status === 'active') {
+        query = query.where((eb) => eb.or([eb('expires_at', 'is', null), eb('expires_at', '>', at)]));
+      }
       return toPage((await query.execute()).map(toKey), limit);
     },
     async countKeys() {
@@ -78,31 +71,5 @@ export function keyStore(db: Kysely<Schema>): KeyStore {
         .executeTakeFirstOrThrow();
       return Number(row.n);
     },
-  };
-}
-
-/** One row more than asked for was read, to know whether there is a next page. */
-function toPage<T extends { readonly id: string }>(rows: readonly T[], limit: number): Listed<T> {
-  const data = rows.slice(0, limit);
-  return { data, nextCursor: rows.length > limit ? (data.at(-1)?.id ?? null) : null };
-}
-
-function toTeam(row: Selectable<Schema['teams']>): Team {
-  // Ids were branded when they were written.
-  return { ...TEAM_DEFAULTS, id: row.id as TeamId, name: row.name, createdAt: Number(row.created_at) };
-}
-
-function toKey(row: Selectable<Schema['keys']>): VirtualKey {
-  return {
-    ...KEY_DEFAULTS,
-    id: row.id as KeyId,
-    teamId: row.team_id as TeamId,
-    name: row.name,
-    tokenHash: row.token_hash,
-    tokenHint: row.token_hint,
-    endpoints: JSON.parse(row.endpoints) as string[],
-    status: row.status === 'active' ? 'active' : 'revoked',
-    expiresAt: row.expires_at === null ? null : Number(row.expires_at),
-    createdAt: Number(row.created_at),
   };
 }

@@ -4,8 +4,10 @@ import { type Migration, Migrator } from 'kysely/migration';
 
 import { addAssistantCounts, makeAssistantTables } from './assistant-migration.ts';
 import type { ColumnTypes, Engine } from './engine.ts';
+import { widenTeamsAndKeys } from './key-migration.ts';
+import { makeLedgerTables } from './ledger-migration.ts';
 
-const migrations = (types: ColumnTypes): Record<string, Migration> => ({
+const migrations = (types: ColumnTypes, engine: Engine['name']): Record<string, Migration> => ({
   '0001_teams_and_keys': {
     async up(db: Kysely<unknown>) {
       await db.schema
@@ -32,12 +34,17 @@ const migrations = (types: ColumnTypes): Record<string, Migration> => ({
   '0002_assistants': {
     up: (db: Kysely<unknown>) => makeAssistantTables(db, types),
   },
+  '0003_audit_users_and_scopes': { up: widenTeamsAndKeys },
   '0003_assistant_counts': { up: addAssistantCounts },
+  '0004_ledger': { up: (db: Kysely<unknown>) => makeLedgerTables(db, engine) },
 });
 
-/** @throws the step's own error; what the step began is rolled back. */
-export async function migrateToLatest({ db, types }: Engine): Promise<void> {
-  const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations(types) } });
-  const { error } = await migrator.migrateToLatest();
+/**
+ * @param upTo name of the last step to take, as a version of the past knew no other
+ * @throws the step's own error; what the step began is rolled back.
+ */
+export async function migrateToLatest({ name, db, types }: Engine, upTo?: string): Promise<void> {
+  const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations(types, name) } });
+  const { error } = await (upTo === undefined ? migrator.migrateToLatest() : migrator.migrateTo(upTo));
   if (error) throw error;
 }

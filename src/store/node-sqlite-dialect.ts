@@ -1,7 +1,7 @@
 // Lets Kysely speak to Node's own SQLite: the driver that its SqliteDialect expects, over node:sqlite.
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite';
 
-import { SqliteDialect, type SqliteDatabase } from 'kysely';
+import { SqliteAdapter, SqliteDialect, type SqliteDatabase } from 'kysely';
 
 /** Statements kept prepared: the queries of the store are few, and preparing one takes longer than running it. */
 const STATEMENTS_MAX = 256;
@@ -39,7 +39,20 @@ export function nodeSqliteDialect(database: DatabaseSync, onWrite: () => void): 
       return statement;
     },
   };
-  return new SqliteDialect({ database: adapted });
+  return new Dialect({ database: adapted });
+}
+
+class Dialect extends SqliteDialect {
+  override createAdapter(): SqliteAdapter {
+    return new Adapter();
+  }
+}
+
+/** SQLite can undo a change of the schema: without saying so, a migration that is broken off would stay half done. */
+class Adapter extends SqliteAdapter {
+  override get supportsTransactionalDdl(): boolean {
+    return true;
+  }
 }
 
 const READS = /^\s*(select|begin|rollback|pragma)\b/i;

@@ -5,20 +5,28 @@ import { DatabaseSync } from 'node:sqlite';
 
 import type { AssistantStore } from '../domain/assistant-store.ts';
 import { type Clock, systemClock } from '../domain/clock.ts';
-import type { KeyStore, TeamStore } from '../domain/stores.ts';
+import type { LedgerStore } from '../domain/ledger-store.ts';
+import type { AuditStore, KeyStore, TeamStore, UserStore } from '../domain/stores.ts';
 import type { Wakeups } from '../domain/wakeups.ts';
 import { assistantStore } from './assistants.ts';
+import { auditStore } from './audit.ts';
 import type { Engine } from './engine.ts';
-import { keyStore, teamStore } from './keys.ts';
+import { keyStore } from './keys.ts';
+import { ledgerStore } from './ledger.ts';
 import { migrateToLatest } from './migrate.ts';
 import { lapseLeases } from './run-work.ts';
 import { type OpenSpool, openSpool } from './spool.ts';
 import { openSqlite } from './sqlite.ts';
+import { teamStore } from './teams.ts';
+import { userStore } from './users.ts';
 
 export interface Store {
   readonly teams: TeamStore;
   readonly keys: KeyStore;
+  readonly users: UserStore;
+  readonly audit: AuditStore;
   readonly assistants: AssistantStore;
+  readonly ledger: LedgerStore;
   readonly wakeups: Wakeups;
   readonly spool: OpenSpool;
   close(): Promise<void>;
@@ -45,9 +53,12 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   });
   const spool = openSpool(join(dataDir, 'spool.db'), durability);
   return {
-    teams: teamStore(engine.db),
-    keys: keyStore(engine.db),
+    teams: teamStore(engine),
+    keys: keyStore(engine),
+    users: userStore(engine),
+    audit: auditStore(engine),
     assistants: assistantStore(engine),
+    ledger: ledgerStore(engine),
     wakeups: engine.wakeups,
     spool,
     async close() {

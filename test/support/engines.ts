@@ -8,10 +8,18 @@ import { openPostgres } from '../../src/store/postgres.ts';
 import { openSqlite } from '../../src/store/sqlite.ts';
 import { type TestPostgres, skipWithoutPostgres, startPostgres } from './postgres.ts';
 
-/** Opens an empty, migrated store. */
+/** Opens an empty store, migrated unless the suite does that itself. */
 export type OpenEngine = (clock?: Clock) => Promise<Engine>;
 
-export function onBothEngines(name: string, suite: (open: OpenEngine) => void): void {
+export function onBothEngines(
+  name: string,
+  suite: (open: OpenEngine) => void,
+  schema: 'migrated' | 'empty' = 'migrated',
+): void {
+  const migrated = async (engine: Engine) => {
+    if (schema === 'migrated') await migrateToLatest(engine);
+    return engine;
+  };
   describe(`${name}, on SQLite`, () => {
     suite(async (clock = systemClock) => migrated(openSqlite(':memory:', clock, 'strict')));
   });
@@ -23,11 +31,6 @@ export function onBothEngines(name: string, suite: (open: OpenEngine) => void): 
     after(() => server.close());
     suite(async (clock = systemClock) => migrated(await openPostgres(await server.makeDatabase(), clock)));
   });
-}
-
-async function migrated(engine: Engine): Promise<Engine> {
-  await migrateToLatest(engine);
-  return engine;
 }
 
 /** A clock that stands still until it is turned. */

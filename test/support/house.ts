@@ -19,7 +19,7 @@ export interface Finding {
 /** From the ground up. A room imports from floors below its own. */
 const FLOORS: readonly (readonly string[])[] = [
   ['domain', 'config', 'telemetry'],
-  ['keys', 'limits', 'ledger', 'ownership', 'upstream', 'logging', 'openai', 'http', 'store', 'sandbox'],
+  ['keys', 'audit', 'limits', 'ledger', 'ownership', 'upstream', 'logging', 'openai', 'http', 'store', 'sandbox'],
   ['proxy', 'assistants', 'admin'],
   ['gateway'],
   ['cli'],
