@@ -27,15 +27,11 @@ const countSchema = z
 const factorSchema = z
   .string({ error: 'write it as text in quotes, such as "0.93": a number would be rounded' })
   .regex(/^\d{1,6}(\.\d{1,9})?$/, 'write a decimal with at most 9 digits behind the point, such as "0.93"');
+const A_DAY = 'write a day of the calendar, such as "2026-11-17"';
+const AN_INSTANT = `${A_DAY}, or a time, such as "2026-11-17T18:00:00Z"`;
 /** A day begins at midnight UTC. */
-const instantSchema = z
-  .string({ error: 'write a day such as "2026-11-17"' })
-  .regex(/^\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\dZ)?$/, 'write a day such as "2026-11-17", or "2026-11-17T18:00:00Z"')
-  .refine((text) => isOnCalendar(text), 'write a day that is on the calendar, such as "2026-11-17"');
-const daySchema = z
-  .string({ error: 'write a day such as "2026-11-17"' })
-  .regex(/^\d{4}-\d\d-\d\d$/, 'write a day such as "2026-11-17"')
-  .refine((text) => isOnCalendar(text), 'write a day that is on the calendar, such as "2026-11-17"');
+const instantSchema = z.string({ error: AN_INSTANT }).refine(isInstant, AN_INSTANT);
+const daySchema = z.string({ error: A_DAY }).refine((text) => text.length === 10 && isInstant(text), A_DAY);
 const nameSchema = z.string({ error: 'write a name' }).min(1, 'write a name').max(256, 'write at most 256 characters');
 const confidenceSchema = z.enum(['first_party', 'two_secondary', 'unconfirmed', 'operator'], {
   error: 'write first_party, two_secondary, unconfirmed or operator',
@@ -181,8 +177,8 @@ export function instantMs(text: string): number {
   return Date.parse(text);
 }
 
-function isOnCalendar(text: string): boolean {
-  const ms = Date.parse(text);
+function isInstant(text: string): boolean {
+  const ms = /^\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\dZ)?$/.test(text) ? Date.parse(text) : Number.NaN;
   // 30 February would be read as 2 March.
   return !Number.isNaN(ms) && new Date(ms).toISOString().startsWith(text.slice(0, 10));
 }
