@@ -3,21 +3,29 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { resolveConfig } from '../src/config/load.ts';
+import { SYSTEM } from '../src/domain/audit.ts';
 import { systemClock } from '../src/domain/clock.ts';
 import type { Admission, Arrival, Observation } from '../src/domain/exchange.ts';
 import { NOTHING_SEEN } from '../src/domain/facts.ts';
 import { newId } from '../src/domain/id.ts';
 import type { Caller } from '../src/domain/key.ts';
-import { NO_PERMITS } from '../src/domain/limits.ts';
+import { NO_PERMITS, UNLIMITED } from '../src/domain/limits.ts';
+import type { PriceQuery } from '../src/domain/price.ts';
 import { downstreamHead, upstreamHeaders } from '../src/http/headers.ts';
 import { upstreamTarget } from '../src/http/target.ts';
 import { openKeys } from '../src/keys/keys.ts';
+import { openLimits } from '../src/limits/limits.ts';
+import { ENDPOINTS } from '../src/openai/endpoint-rows.ts';
 import { findEndpoint } from '../src/openai/endpoints.ts';
+import { buildPrices } from '../src/openai/prices.ts';
 import { scanRequest } from '../src/openai/request.ts';
+import { shippedPrices } from '../src/openai/shipped-prices.ts';
 import { observeReply } from '../src/proxy/observe.ts';
 import { intentOf } from '../src/proxy/records.ts';
 import { recordOf, settle } from '../src/proxy/settle.ts';
 import { openStore } from '../src/store/store.ts';
+import { openLog } from '../src/telemetry/log.ts';
 import { chatRequest } from './fixtures.ts';
 import { formatTable } from './report.ts';
 import { median } from './statistics.ts';
@@ -132,6 +140,23 @@ function anObservation(): Observation {
   };
 }
 
+const prices = buildPrices({ shipped: shippedPrices(), refreshed: null, overrides: null, contracts: null });
+const pricedExchange: PriceQuery = {
+  model: 'gpt-6.1-sol-2026-09-29',
+  at: Date.UTC(2026, 10, 22),
+  serviceTier: 'fast',
+  mode: 'standard',
+  host: 'eu.api.openai.com',
+  teamId: null,
+  keyId: null,
+  readings: [
+    { meter: 'input_text', quantity: 1000n },
+    { meter: 'input_text_cached', quantity: 8000n },
+    { meter: 'input_text_written', quantity: 1000n },
+    { meter: 'output_text', quantity: 500n },
+  ],
+};
+
 async function timeUs(operation: Operation, calls: number): Promise<number> {
   const before = process.threadCpuUsage();
   for (let call = 0; call < calls; call++) {
@@ -157,8 +182,8 @@ export async function measureMicro(): Promise<MicroResult[]> {
   const dataDir = mkdtempSync(join(tmpdir(), 'throughway-bench-micro-'));
   const store = await openStore({ dataDir, durability: 'group', databaseUrl: null, clock: systemClock });
   try {
-    const keys = await openKeys(store.keys, store.teams, systemClock, null);
-    const { token } = await keys.create({ name: 'bench' });
+    const keys = await openKeys(store, ENDPOINTS, systemClock, null);
+    const { token } = await keys.create({ name: 'bench' }, SYSTEM);
     const caller = (await keys.findCaller(token)) as Caller;
     const rawHeaders = rawRequestHeaders(token);
     const credential = { authorization: 'Bearer sk-bench', organization: null, project: null };
@@ -187,12 +212,30 @@ export async function measureMicro(): Promise<MicroResult[]> {
         }
       });
 
+    const limiter = await openLimits(resolveConfig({}, {}), systemClock, openLog('error'));
+    const rates = { ...UNLIMITED, requestsPerMinute: 1_000_000_000, tokensPerMinute: 1_000_000_000 };
+    const places = { ...UNLIMITED, concurrentExchanges: 100 };
+    const limited: Caller = {
+      ...caller,
+      key: { ...caller.key, limits: rates },
+      team: { ...caller.team, limits: places },
+    };
+    const takePlaces = () => {
+      const answer = limiter.acquire({ caller: limited, model: 'gpt-4o-mini', kind: 'exchange', tokens: 300 });
+      if (answer instanceof Promise || 'refusal' in answer) throw new Error('a caller within his limits was refused');
+      const { headers } = answer;
+      answer.correct(240);
+      answer.release();
+      return headers;
+    };
+
     const cases: readonly Case[] = [
       { name: 'key: token to caller', operation: () => keys.findCaller(token) },
       { name: 'target: join below the mount', operation: () => upstreamTarget(`/openai${ENDPOINT}`) },
       { name: 'endpoint: by whole path', operation: () => findEndpoint('POST', ENDPOINT) },
       { name: 'endpoint: by segments', operation: () => findEndpoint('GET', '/v1/threads/thread_1/runs/run_1/steps') },
       { name: 'exchange id', operation: () => newId('exc', systemClock.now()) },
+      { name: 'limits: three, told, corrected, given back', operation: takePlaces },
       { name: 'headers: 13 upstream', operation: () => upstreamHeaders(rawHeaders, credential) },
       { name: 'headers: 19 downstream', operation: () => downstreamHead(replyHeaders, [], 'pass') },
       { name: 'model of a 1 KB request', operation: () => scanRequest('application/json', '')?.feed(requestBody) },
@@ -202,6 +245,7 @@ export async function measureMicro(): Promise<MicroResult[]> {
         batch: 100,
         operation: () => observe('text/event-stream', replyEvents),
       },
+      { name: 'price: 4 readings, tier and region', operation: () => prices.price(pricedExchange) },
       { name: 'record: build', operation: () => recordOf(settle(first, anObservation())) },
       {
         name: 'record: build and write as JSON',
