@@ -13,7 +13,9 @@ const PICO_PER_USD = 10n ** BigInt(DIGITS);
 export function parseUsd(text: string): Money {
   const match = /^(-?)(\d{1,30})(?:\.(\d{1,12}))?$/.exec(text);
   if (match === null) {
-    throw new RangeError(`"${text.slice(0, 60)}" is no amount: write US dollars with at most 12 decimals, such as 0.50`);
+    throw new RangeError(
+      `"${text.slice(0, 60)}" is no amount: write US dollars with at most 12 decimals, such as 0.50`,
+    );
   }
   const [, sign, whole = '0', fraction = ''] = match;
   const pico = BigInt(whole) * PICO_PER_USD + BigInt(fraction.padEnd(DIGITS, '0'));

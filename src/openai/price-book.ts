@@ -142,7 +142,6 @@ const bookSchema = z.strictObject({
 
 export type PriceBook = z.output<typeof bookSchema>;
 export type PriceRow = PriceBook['models'][number];
-export type ToolRow = PriceBook['tools'][number];
 export type Multiplier = PriceBook['multipliers'][number];
 export type Rate = z.output<typeof rateSchema>;
 export type Rates = z.output<typeof ratesSchema>;
