@@ -176,8 +176,10 @@ const importCounts = z.object({
   assistants: z.number(),
   threads: z.number(),
   messages: z.number(),
+  items: z.number().describe('Calls, their outputs and reasoning between messages.'),
   runs: z.number(),
   steps: z.number(),
+  files: z.number().describe('Files that the code interpreter wrote.'),
 });
 const importReport = z.object({
   dry_run: z.boolean(),

@@ -1,4 +1,5 @@
 // Every no of the Assistants API: its status and its exact words, which clients match on (reference: assistants 2.10).
+import { MESSAGES_MAX } from '../domain/assistants.ts';
 import type { Refusal } from '../domain/refusal.ts';
 import { REFUSAL_HEADER } from '../http/headers.ts';
 
@@ -110,6 +111,8 @@ export const arrayTooLong = (path: string, max: number, got: number) =>
     `array too long. Expected an array with maximum length ${max}, but got an array with length ${got} instead.`,
     'array_above_max_length',
   );
+/** The bound is OpenAI's, the words are those of any array that is too long: nobody is known to have met it there. */
+export const tooManyMessages = (got: number) => arrayTooLong('messages', MESSAGES_MAX, got);
 export const arrayTooShort = (path: string, min: number, got: number) =>
   got === 0
     ? invalid(

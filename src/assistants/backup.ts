@@ -6,21 +6,24 @@ import type { AssistantStore, ImportedObject } from '../domain/assistant-store.t
 import type { Backup, ImportCounts, ImportOptions, ImportReport } from '../domain/backup.ts';
 import type { TeamId } from '../domain/id.ts';
 import type { Team } from '../domain/team.ts';
+import { exportTeam } from './export-lines.ts';
 import { parseLine } from './import-objects.ts';
-import { SEARCH_CONTENT, assistantObject, messageObject, runObject, stepObject, threadObject } from './wire.ts';
 
 const PROBLEMS_MAX = 100;
-const EXPORT_ROWS = 100;
 
 /** Owners before what they own. */
-const KINDS = ['assistant', 'thread', 'message', 'run', 'step'] as const;
+const KINDS = ['assistant', 'thread', 'message', 'item', 'run', 'step', 'file', 'file_part'] as const;
 type Kind = (typeof KINDS)[number];
-const PLURALS: Readonly<Record<Kind, keyof ImportCounts>> = {
+/** Parts are counted as the file that they are of. */
+const PLURALS: Readonly<Record<Kind, keyof ImportCounts | null>> = {
   assistant: 'assistants',
   thread: 'threads',
   message: 'messages',
+  item: 'items',
   run: 'runs',
   step: 'steps',
+  file: 'files',
+  file_part: null,
 };
 
 export interface BackupParts {
@@ -44,14 +47,12 @@ export function openBackup({ store, findTeam }: BackupParts): Backup {
       if (isImplied && object.kind === 'thread' && (await store.findThread(object.object.teamId, object.object.id)))
         continue;
       const outcome = await store.importObject(object, options.isDryRun);
-      const isOwned = outcome !== 'no_thread' && outcome !== 'no_run';
       // In a dry run nothing is written: what would have been made earlier counts as there.
-      if (!isOwned && !(options.isDryRun && made.has(key(object, ownerOf(object))))) {
-        report.problem(line, `there is no ${outcome === 'no_run' ? 'run' : 'thread'} ${ownerOf(object)}`);
-        continue;
-      }
-      made.add(key(object, object.object.id));
-      report.add(isOwned ? outcome : 'created', object.kind);
+      const isMade = options.isDryRun && made.has(key(object, ownerOf(object)));
+      if ('id' in object.object) made.add(key(object, object.object.id));
+      if (outcome === 'created' || outcome === 'updated' || outcome === 'unchanged') report.add(outcome, object.kind);
+      else if (isMade) report.add('created', object.kind);
+      else report.problem(line, `there is no ${outcome.slice('no_'.length)} ${ownerOf(object)}`);
     }
     return report.whole();
   }
@@ -91,19 +92,10 @@ export function openBackup({ store, findTeam }: BackupParts): Backup {
   }
 
   async function* exportLines(team: TeamId | null): AsyncGenerator<string> {
-    const names = new Map<TeamId, string>();
-    for (const kind of KINDS) {
-      for (let cursor: number | null = null; ;) {
-        const page = await store.exportObjects(kind, team, cursor, EXPORT_ROWS);
-        for (const found of page.data) {
-          const { teamId } = found.object;
-          if (!names.has(teamId)) names.set(teamId, (await findTeam(teamId))?.name ?? teamId);
-          yield `${JSON.stringify({ type: kind, team: names.get(teamId), object: objectOf(found) })}\n`;
-        }
-        cursor = page.cursor;
-        if (cursor === null) break;
-      }
-    }
+    const teams = team === null ? await store.exportTeams() : [team];
+    const named = await Promise.all(teams.map(async (id) => ({ id, name: (await findTeam(id))?.name ?? String(id) })));
+    // By name, for ids differ from store to store.
+    for (const { id, name } of named.toSorted((a, b) => (a.name < b.name ? -1 : 1))) yield* exportTeam(store, id, name);
   }
 
   return { importLines, exportLines };
@@ -115,19 +107,23 @@ function inOrder(read: readonly Read[]): readonly Read[] {
     const ofKind = read.filter(({ object }) => object.kind === kind);
     const byOwner = Map.groupBy(ofKind, ({ object }) => ('threadId' in object.object ? object.object.threadId : ''));
     return [...byOwner.values()].flatMap((rows) => {
-      const first = rows[0]?.object.object.createdAt ?? 0;
-      const last = rows.at(-1)?.object.object.createdAt ?? 0;
-      return (first > last ? rows.toReversed() : rows).toSorted(
-        (a, b) => a.object.object.createdAt - b.object.object.createdAt,
-      );
+      const first = rows[0];
+      const last = rows.at(-1);
+      const isBackwards = first !== undefined && last !== undefined && timeOf(first) > timeOf(last);
+      return (isBackwards ? rows.toReversed() : rows).toSorted((a, b) => timeOf(a) - timeOf(b));
     });
   });
+}
+
+/** Items and parts say their places themselves. */
+function timeOf({ object }: Read): number {
+  return 'createdAt' in object.object ? object.object.createdAt : 0;
 }
 
 /** Messages of a thread whose own line the dump lacks bring it along. */
 function withThreads(read: readonly Read[]): readonly Read[] {
   const named = new Set(
-    read.filter(({ object }) => object.kind === 'thread').map(({ object }) => key(object, object.object.id)),
+    read.flatMap(({ object }) => (object.kind === 'thread' ? [key(object, object.object.id)] : [])),
   );
   const missing: Read[] = [];
   for (const { line, object } of read) {
@@ -152,6 +148,7 @@ function withThreads(read: readonly Read[]): readonly Read[] {
 /** What must be there before it. */
 function ownerOf({ kind, object }: ImportedObject): string {
   if (kind === 'step') return object.runId;
+  if (kind === 'file_part') return object.fileId;
   return 'threadId' in object ? object.threadId : '';
 }
 
@@ -159,23 +156,8 @@ function key({ object }: ImportedObject, id: string): string {
   return `${object.teamId} ${id}`;
 }
 
-function objectOf(found: ImportedObject): unknown {
-  switch (found.kind) {
-    case 'assistant':
-      return assistantObject(found.object);
-    case 'thread':
-      return threadObject(found.object);
-    case 'message':
-      return messageObject(found.object);
-    case 'run':
-      return runObject(found.object);
-    case 'step':
-      return stepObject(found.object, [SEARCH_CONTENT]);
-  }
-}
-
 function openReport(isDryRun: boolean) {
-  const counts = () => ({ assistants: 0, threads: 0, messages: 0, runs: 0, steps: 0 });
+  const counts = () => ({ assistants: 0, threads: 0, messages: 0, items: 0, runs: 0, steps: 0, files: 0 });
   const outcomes = { created: counts(), updated: counts(), unchanged: counts() };
   const problems: { line: number; message: string }[] = [];
   let problemCount = 0;
@@ -185,7 +167,8 @@ function openReport(isDryRun: boolean) {
       lines = seen;
     },
     add: (outcome: keyof typeof outcomes, kind: Kind) => {
-      outcomes[outcome][PLURALS[kind]]++;
+      const counted = PLURALS[kind];
+      if (counted !== null) outcomes[outcome][counted]++;
     },
     problem: (line: number, message: string) => {
       problemCount++;

@@ -246,7 +246,7 @@ export class Products implements TurnProducts {
       runId: run.id,
       upstreamId,
     };
-    await store.insertGeneratedFile(file, once(content));
+    if (!(await store.insertGeneratedFile(file, once(content)))) throw new Error('its thread is gone');
     product.isKept = true;
   }
 

@@ -3,13 +3,18 @@ import { createHash } from 'node:crypto';
 
 import type { z } from 'zod';
 
-import type { ImportedObject } from '../domain/assistant-store.ts';
-import type { Assistant, Message, Thread } from '../domain/assistants.ts';
+import type { FilePart, ImportedItem, ImportedObject } from '../domain/assistant-store.ts';
+import type { Assistant, GeneratedFile, Message, Origin, Thread } from '../domain/assistants.ts';
 import type { TeamId } from '../domain/id.ts';
 import { type Run, type RunStatus, type RunStep, type StepDetails, isTerminal } from '../domain/run.ts';
 import {
+  type Kept,
   assistantShape,
   bareThreadShape,
+  filePartShape,
+  fileShape,
+  itemShape,
+  keptShape,
   messageShape,
   record,
   runShape,
@@ -21,12 +26,23 @@ import {
 const NO_KEY = 'key_imported';
 
 /** By what a line calls its object, and by what the object calls itself. */
-const READERS: Readonly<Record<string, (object: unknown, team: TeamId) => ImportedObject>> = {
+const READERS: Readonly<Record<string, (object: unknown, team: TeamId, kept: Kept) => ImportedObject>> = {
   assistant: (object, team) => ({ kind: 'assistant', object: toAssistant(assistantShape.parse(object), team) }),
-  thread: (object, team) => ({ kind: 'thread', object: toThread(threadShape.parse(object), team) }),
-  message: (object, team) => ({ kind: 'message', object: toMessage(messageShape.parse(object), team) }),
+  thread: (object, team, kept) => ({ kind: 'thread', object: toThread(threadShape.parse(object), team, kept) }),
+  message: (object, team, kept) => ({
+    kind: 'message',
+    object: toMessage(messageShape.parse(object), team, kept),
+    ord: kept.ord,
+  }),
+  item: (object, team) => ({ kind: 'item', object: toItem(itemShape.parse(object), team) }),
   run: (object, team) => ({ kind: 'run', object: toRun(runShape.parse(object), team) }),
-  step: (object, team) => ({ kind: 'step', object: toStep(stepShape.parse(object), team) }),
+  step: (object, team, kept) => ({ kind: 'step', object: toStep(stepShape.parse(object), team, kept) }),
+  file: (object, team, kept) => ({
+    kind: 'file',
+    object: toFile(fileShape.parse({ ...record.parse(object), ...kept }), team),
+    isShared: kept.is_shared ?? false,
+  }),
+  file_part: (object, team) => ({ kind: 'file_part', object: toFilePart(filePartShape.parse(object), team) }),
 };
 const KIND_OF_OBJECT: Readonly<Record<string, string>> = {
   assistant: 'assistant',
@@ -53,11 +69,11 @@ export function parseLine(text: string): ImportLine {
   const reader = kind === undefined ? undefined : READERS[kind];
   if (reader === undefined) {
     throw new Error(
-      'the line is none of {"type":"assistant|thread|message|run|step","object":{...}}, an object of OpenAI’s, or {"thread_id","messages":[...]}',
+      'the line is none of {"type":"assistant|thread|message|item|run|step|file|file_part","object":{...}}, an object of OpenAI’s, or {"thread_id","messages":[...]}',
     );
   }
   const object = typeof line['object'] === 'object' ? line['object'] : line;
-  return { team, read: (owner) => [reader(object, owner)] };
+  return { team, read: (owner) => [reader(object, owner, keptShape.parse(line['kept']))] };
 }
 
 function toAssistant(given: z.output<typeof assistantShape>, teamId: TeamId): Assistant {
@@ -91,7 +107,7 @@ function toAssistant(given: z.output<typeof assistantShape>, teamId: TeamId): As
   };
 }
 
-function toThread(given: z.output<typeof threadShape>, teamId: TeamId): Thread {
+function toThread(given: z.output<typeof threadShape>, teamId: TeamId, kept: Kept): Thread {
   const { id: own, created_at, tool_resources, metadata: map, object: _object, ...extra } = given;
   return {
     teamId,
@@ -100,12 +116,12 @@ function toThread(given: z.output<typeof threadShape>, teamId: TeamId): Thread {
     toolResources: tool_resources,
     metadata: map,
     container: null,
-    containerFiles: [],
+    containerFiles: kept.container_files ?? [],
     extra,
   };
 }
 
-function toMessage(given: z.output<typeof messageShape>, teamId: TeamId): Message {
+function toMessage(given: z.output<typeof messageShape>, teamId: TeamId, kept: Kept): Message {
   const { id: own, created_at, thread_id, status, incomplete_details, completed_at, incomplete_at, ...rest } = given;
   const {
     role: by,
@@ -130,14 +146,42 @@ function toMessage(given: z.output<typeof messageShape>, teamId: TeamId): Messag
     incompleteAt: isCut ? (incomplete_at ?? created_at) : null,
     role: by,
     content: parts,
-    attachments: (attachments ?? []).map((attachment) => ({ tools: [], ...attachment })),
+    attachments: (attachments ?? []).map((attachment) => ({ ...attachment, tools: attachment.tools ?? [] })),
     metadata: map,
     assistantId: assistant_id,
     runId: run_id,
-    origin: null,
-    markers: [],
+    origin: toOrigin(kept),
+    markers: kept.markers ?? [],
+    ...(kept.phase !== undefined && { phase: kept.phase }),
     extra,
   };
+}
+
+function toOrigin({ origin }: Kept): Origin | null {
+  return origin === undefined ? null : { turn: origin.turn, outIx: origin.out_ix };
+}
+
+function toItem(given: z.output<typeof itemShape>, teamId: TeamId): ImportedItem {
+  const { thread_id, run_id, ord, turn, out_ix, payload } = given;
+  return { teamId, threadId: thread_id, runId: run_id, ord, turn, outIx: out_ix, payload };
+}
+
+function toFile(given: z.output<typeof fileShape>, teamId: TeamId): GeneratedFile {
+  const { id: own, bytes, created_at, filename, thread_id, run_id, upstream_id } = given;
+  return {
+    teamId,
+    id: own,
+    filename,
+    bytes,
+    createdAt: created_at,
+    threadId: thread_id,
+    runId: run_id,
+    upstreamId: upstream_id ?? null,
+  };
+}
+
+function toFilePart({ file_id, part, content }: z.output<typeof filePartShape>, teamId: TeamId): FilePart {
+  return { teamId, fileId: file_id, part, content: Buffer.from(content, 'base64') };
 }
 
 function toRun(given: z.output<typeof runShape>, teamId: TeamId): Omit<Run, 'ref'> {
@@ -222,7 +266,7 @@ function endedStatus(status: RunStatus): RunStatus {
   return status === 'cancelling' ? 'cancelled' : 'expired';
 }
 
-function toStep(given: z.output<typeof stepShape>, teamId: TeamId): RunStep {
+function toStep(given: z.output<typeof stepShape>, teamId: TeamId, kept: Kept): RunStep {
   const { id: own, created_at, thread_id, run_id, assistant_id, status, step_details, last_error, ...rest } = given;
   const {
     expired_at,
@@ -252,7 +296,7 @@ function toStep(given: z.output<typeof stepShape>, teamId: TeamId): RunStep {
     completedAt: completed_at,
     metadata: map,
     usage: used,
-    origin: null,
+    origin: toOrigin(kept),
     extra,
   };
 }
@@ -273,7 +317,7 @@ function bareThread(
       .digest('base64url');
     const own = message.id ?? `msg_${digest.replaceAll(/[-_]/g, '0').slice(0, 24)}`;
     const shape = { ...message, id: own, thread_id, created_at: last };
-    return { kind: 'message', object: toMessage(messageShape.parse(shape), teamId) };
+    return { kind: 'message', object: toMessage(messageShape.parse(shape), teamId, {}) };
   });
-  return [{ kind: 'thread', object: toThread(thread, teamId) }, ...objects];
+  return [{ kind: 'thread', object: toThread(thread, teamId, {}) }, ...objects];
 }

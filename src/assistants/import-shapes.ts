@@ -1,13 +1,15 @@
 // What dumps of OpenAI's objects look like, read as leniently as their sense allows: what is missing has its default.
 import { z } from 'zod';
 
-import type {
-  Annotation,
-  MessageContent,
-  ReasoningEffort,
-  ResponseFormat,
-  Tool,
-  ToolResources,
+import {
+  type Annotation,
+  GENERATED_FILE_PREFIX,
+  type HistoryPayload,
+  type MessageContent,
+  type ReasoningEffort,
+  type ResponseFormat,
+  type Tool,
+  type ToolResources,
 } from '../domain/assistants.ts';
 import type { Usage } from '../domain/run.ts';
 
@@ -105,7 +107,14 @@ export const messageShape = z.looseObject({
   incomplete_at: time,
   role,
   content,
-  attachments: z.array(z.looseObject({ file_id: z.string() })).nullish(),
+  attachments: z
+    .array(
+      z.looseObject({
+        file_id: z.string(),
+        tools: z.array(z.looseObject({ type: z.enum(['code_interpreter', 'file_search']) })).optional(),
+      }),
+    )
+    .nullish(),
   metadata,
   assistant_id: id('asst_')
     .nullish()
@@ -191,6 +200,53 @@ export const stepShape = z.looseObject({
   metadata,
   usage,
 });
+
+/** What stands between messages in the history that a model is shown; whatever the model said is passed on as it is. */
+export const itemShape = z.object({
+  thread_id: id('thread_'),
+  run_id: id('run_').nullable(),
+  ord: z.int().min(0),
+  turn: z.int().nullable(),
+  out_ix: z.int().nullable(),
+  payload: z.custom<HistoryPayload>((given) => typeof (given as HistoryPayload | null)?.type === 'string', {
+    error: 'expected an object with a "type"',
+  }),
+});
+
+export const fileShape = z.object({
+  id: id(GENERATED_FILE_PREFIX),
+  bytes: z.int().min(0),
+  created_at: seconds,
+  filename: z.string(),
+  thread_id: id('thread_'),
+  run_id: id('run_'),
+  upstream_id: z.string().nullish(),
+});
+
+/** Bytes of a part; an export makes none that is larger. */
+const PART_BYTES_MAX = 1024 * 1024;
+export const filePartShape = z.object({
+  file_id: id(GENERATED_FILE_PREFIX),
+  part: z.int().min(0),
+  content: z.base64().max(4 * Math.ceil(PART_BYTES_MAX / 3), 'a part of a file has at most 1 MiB'),
+});
+
+/** What only this gateway knows of an object: beside it in lines of its own exports, in no other dump. */
+export const keptShape = z
+  .object({
+    ord: z.int().min(0).nullish(),
+    origin: z.object({ turn: z.int(), out_ix: z.int() }),
+    markers: z.array(z.tuple([z.int(), z.int(), z.int()])),
+    phase: z.string(),
+    container_files: z.array(z.string()),
+    thread_id: z.string(),
+    run_id: z.string(),
+    upstream_id: z.string().nullable(),
+    is_shared: z.boolean(),
+  })
+  .partial()
+  .default({});
+export type Kept = z.output<typeof keptShape>;
 
 /** What an application kept of a thread that it only showed. */
 export const bareThreadShape = z.object({

@@ -107,6 +107,7 @@ function begun(
 ): Answer {
   if (outcome.kind === 'no_thread') throw errors.noSuch('thread', thread);
   if (outcome.kind === 'locked') throw errors.lockedForRuns(thread, outcome.runId);
+  if (outcome.kind === 'full') throw errors.tooManyMessages(outcome.messages);
   return started(desk, outcome.run, 0, isStreamed);
 }
 

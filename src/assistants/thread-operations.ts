@@ -78,12 +78,24 @@ export const modifyThread: Operation = async (desk, { caller, ids, body, calls }
   return object(threadObject(changed));
 };
 
-export const deleteThread: Operation = async ({ store, engine }, { caller, ids }) => {
+export const deleteThread: Operation = async ({ store, engine }, { caller, ids, calls }) => {
   const deleted = await store.deleteThread(caller.team.id, ids.thread_id);
   if (deleted === null) throw errors.noSuch('thread', ids.thread_id);
   if (deleted.active !== null) engine.abandoned(deleted.active);
+  void deleteCopies(deleted.upstreamIds, calls);
   return object(deletedObject(ids.thread_id, 'thread.deleted'));
 };
+
+/** Nobody waits for it: the thread is gone whether or not the upstream does its part. Never rejects. */
+async function deleteCopies(upstreamIds: readonly string[], calls: Asked['calls']): Promise<void> {
+  for (const id of upstreamIds) {
+    try {
+      await calls.call('DELETE', `/v1/files/${encodeURIComponent(id)}`);
+    } catch {
+      // Its record says why; the copy stays in the upstream account.
+    }
+  }
+}
 
 /** OpenAI listed no threads; here the operator may allow it. */
 export const listThreads: Operation = async ({ store, settings }, { caller, query }) => {
@@ -104,6 +116,7 @@ export const createMessage: Operation = async (desk, { caller, ids, body, calls 
     : desk.inTurn(ids.thread_id, add));
   if (outcome.kind === 'no_thread') throw errors.noSuch('thread', ids.thread_id);
   if (outcome.kind === 'locked') throw errors.lockedForMessages(ids.thread_id, outcome.runId);
+  if (outcome.kind === 'full') throw errors.tooManyMessages(outcome.messages);
   return object(messageObject(message));
 };
 

@@ -8,7 +8,7 @@ const REPLY_BYTES_MAX = 4 * 1024 * 1024;
 
 export interface UpstreamCalls {
   /** The reply's JSON. @throws ApiError where the upstream, or this gateway, says no */
-  call(method: 'GET' | 'POST', path: string, body?: unknown): Promise<Record<string, unknown>>;
+  call(method: 'GET' | 'POST' | 'DELETE', path: string, body?: unknown): Promise<Record<string, unknown>>;
 }
 
 export function upstreamCalls(generate: Generate, { team, key }: Caller, signal: AbortSignal): UpstreamCalls {

@@ -23,7 +23,7 @@ interface Flags extends AdminFlags {
 /** What is sent at once, bytes: far below what the admin API takes. */
 const PART_BYTES_MAX = 8 * 1024 * 1024;
 const OUTCOMES = ['created', 'updated', 'unchanged'] as const;
-const KINDS = ['assistants', 'threads', 'messages', 'runs', 'steps'] as const;
+const KINDS = ['assistants', 'threads', 'messages', 'items', 'runs', 'steps', 'files'] as const;
 
 export function addAssistants(program: Command): void {
   const assistants = program.command('assistants').description('Objects of the Assistants API: backups in and out.');
@@ -47,7 +47,7 @@ async function importFile(file: string, flags: Flags & { readonly dryRun?: boole
   const client = openAdminClient(flags);
   const query = { team: flags.team, dry_run: flags.dryRun ? ('true' as const) : undefined };
   let whole = emptyReport(flags.dryRun === true);
-  for (const part of partsOf(await readLines(file))) {
+  for await (const part of partsOf(batchesOf(linesOf(file)))) {
     const report = await client.ask('importAssistants', { query, body: part.map(({ text }) => text).join('\n') });
     const problems = report.problems.map(({ line, message }) => ({ line: part[line - 1]?.number ?? line, message }));
     whole = add(whole, { ...report, problems });
@@ -65,16 +65,33 @@ interface Line {
   readonly rank: number;
 }
 
-/** Ordered over the whole file, for a step may stand far above its run, and each part is brought in by itself. */
-async function readLines(file: string): Promise<readonly Line[]> {
-  const lines: Line[] = [];
+/**
+ * Ordered over the whole file, for a step may stand far above its run, and each part is brought in by itself. Only the bytes of
+ * files are not waited with: an export has them behind all that they belong to, and they may be large.
+ */
+async function* batchesOf(texts: AsyncIterable<string>): AsyncGenerator<readonly Line[]> {
+  let held: Line[] = [];
   let number = 0;
-  for await (const text of linesOf(file)) {
+  for await (const text of texts) {
     number++;
-    if (text.trim() !== '') lines.push({ number, text, rank: rankOf(text) });
+    if (text.trim() === '') continue;
+    const line = { number, text, rank: rankOf(text) };
+    if (line.rank < FILE_PART) {
+      held.push(line);
+      continue;
+    }
+    yield inOrder(held);
+    yield [line];
+    held = [];
   }
+  yield inOrder(held);
+}
+
+function inOrder(lines: readonly Line[]): readonly Line[] {
   return lines.toSorted((a, b) => a.rank - b.rank);
 }
+
+const FILE_PART = 5;
 
 /** By what a line calls its object, or the object calls itself. */
 const RANKS: Readonly<Record<string, number>> = {
@@ -84,6 +101,8 @@ const RANKS: Readonly<Record<string, number>> = {
   'thread.run': 2,
   step: 3,
   'thread.run.step': 3,
+  file: 4,
+  file_part: FILE_PART,
 };
 
 function rankOf(text: string): number {
@@ -96,16 +115,18 @@ function rankOf(text: string): number {
   }
 }
 
-function* partsOf(lines: readonly Line[]): Generator<readonly Line[]> {
+async function* partsOf(batches: AsyncIterable<readonly Line[]>): AsyncGenerator<readonly Line[]> {
   let part: Line[] = [];
   let bytes = 0;
-  for (const line of lines) {
-    part.push(line);
-    bytes += Buffer.byteLength(line.text) + 1;
-    if (bytes < PART_BYTES_MAX) continue;
-    yield part;
-    part = [];
-    bytes = 0;
+  for await (const lines of batches) {
+    for (const line of lines) {
+      part.push(line);
+      bytes += Buffer.byteLength(line.text) + 1;
+      if (bytes < PART_BYTES_MAX) continue;
+      yield part;
+      part = [];
+      bytes = 0;
+    }
   }
   if (part.length > 0) yield part;
 }
@@ -135,11 +156,12 @@ async function exportLines(flags: Flags & { readonly out?: string }): Promise<vo
     await pipeline(lines, createWriteStream(flags.out, { mode: 0o600 }));
     return;
   }
-  for await (const piece of lines) printText(Buffer.from(piece as Uint8Array).toString('utf8'));
+  const decoder = new TextDecoder();
+  for await (const piece of lines) printText(decoder.decode(piece as Uint8Array, { stream: true }));
 }
 
 function emptyReport(isDryRun: boolean): Report {
-  const counts = { assistants: 0, threads: 0, messages: 0, runs: 0, steps: 0 };
+  const counts = { assistants: 0, threads: 0, messages: 0, items: 0, runs: 0, steps: 0, files: 0 };
   return {
     dry_run: isDryRun,
     lines: 0,

@@ -6,6 +6,7 @@ import type {
   FileId,
   GeneratedFile,
   HistoryItem,
+  HistoryPayload,
   Message,
   MessageId,
   Metadata,
@@ -50,15 +51,21 @@ export interface AssistantObjects {
   insertThread(thread: Thread, messages: readonly Message[]): Promise<boolean>;
   findThread(team: TeamId, id: ThreadId): Promise<Thread | null>;
   updateThread(team: TeamId, id: ThreadId, change: (stored: Thread) => Thread): Promise<Thread | null>;
-  /** Takes messages, runs, steps, history and events with it. @returns null for an unknown id, else the run that was active. */
-  deleteThread(team: TeamId, id: ThreadId): Promise<{ readonly active: Run | null } | null>;
+  /**
+   * Takes messages, runs, steps, history and events with it, and files that its runs made and nothing else names.
+   * @returns null for an unknown id; else the run that was active, and the upstream's copies of those files
+   */
+  deleteThread(
+    team: TeamId,
+    id: ThreadId,
+  ): Promise<{ readonly active: Run | null; readonly upstreamIds: readonly string[] } | null>;
   listThreads(team: TeamId, page: ObjectPage<ThreadId>): Promise<ObjectList<Thread>>;
 
   /** @param resources changes the thread's tool resources in the same transaction */
   addMessage(
     message: Message,
     resources?: ChangeResources,
-  ): Promise<Outcome<'added', unknown> | NoThread | ThreadLocked>;
+  ): Promise<Outcome<'added', unknown> | NoThread | ThreadLocked | ThreadFull>;
   findMessage(team: TeamId, thread: ThreadId, id: MessageId): Promise<Message | null>;
   updateMessage(team: TeamId, thread: ThreadId, id: MessageId, metadata: Metadata): Promise<Message | null>;
   /** Refused while the run that makes it is active. @returns null for an unknown id */
@@ -104,6 +111,8 @@ export type NoRun = { readonly kind: 'no_run' };
 /** The thread takes none while this run is active. */
 export type ThreadLocked = { readonly kind: 'locked'; readonly runId: RunId };
 export type WrongState = { readonly kind: 'wrong_state'; readonly status: RunStatus };
+/** The thread has as many messages as one may have, or would have more. */
+export type ThreadFull = { readonly kind: 'full'; readonly messages: number };
 /** Pure; called with the thread locked. */
 export type ChangeResources = (current: ToolResources) => ToolResources;
 
@@ -113,7 +122,7 @@ export interface RunRequests {
    * Queues a run, with its additional messages and the events `thread.run.created` and `thread.run.queued` (behind
    * `thread.created`, where the thread is new). Where the thread is locked nothing at all is written.
    */
-  createRun(request: NewRun): Promise<Outcome<'created', { readonly run: Run }> | NoThread | ThreadLocked>;
+  createRun(request: NewRun): Promise<Outcome<'created', { readonly run: Run }> | NoThread | ThreadLocked | ThreadFull>;
   /** Outputs for all pending calls at once: fills the step, appends the history, queues the run again, tells the events. */
   submitOutputs(
     team: TeamId,
@@ -223,7 +232,8 @@ export interface RunEventLog {
 
 /** What is kept beside the objects. */
 export interface Keepsakes {
-  insertGeneratedFile(file: GeneratedFile, content: AsyncIterable<Buffer>): Promise<void>;
+  /** @returns false where its thread is gone, and then nothing was written */
+  insertGeneratedFile(file: GeneratedFile, content: AsyncIterable<Buffer>): Promise<boolean>;
   findGeneratedFile(team: TeamId, id: FileId): Promise<GeneratedFile | null>;
   readGeneratedFile(team: TeamId, id: FileId): AsyncIterable<Buffer>;
   deleteGeneratedFile(team: TeamId, id: FileId): Promise<boolean>;
@@ -247,15 +257,20 @@ export interface Keepsakes {
   importObject(
     object: ImportedObject,
     isDryRun: boolean,
-  ): Promise<'created' | 'updated' | 'unchanged' | 'no_thread' | 'no_run'>;
-  /** Objects of one kind in the order of their writing. @param cursor the last page's; null starts */
+  ): Promise<'created' | 'updated' | 'unchanged' | 'no_thread' | 'no_run' | 'no_file'>;
+  /** Teams that have anything to export. */
+  exportTeams(): Promise<readonly TeamId[]>;
+  /** Objects of one kind by their creation, items by their place. @param thread null for assistants and threads */
   exportObjects(
-    kind: ImportedObject['kind'],
-    team: TeamId | null,
-    cursor: number | null,
-    limit: number,
-  ): Promise<{ readonly data: readonly ImportedObject[]; readonly cursor: number | null }>;
+    kind: Exclude<ImportedObject['kind'], 'file_part'>,
+    team: TeamId,
+    thread: ThreadId | null,
+    page: { readonly cursor: ExportCursor | null; readonly limit: number },
+  ): Promise<{ readonly data: readonly ImportedObject[]; readonly cursor: ExportCursor | null }>;
 }
+
+/** The last row of a page. */
+export type ExportCursor = readonly [place: number, pk: number];
 
 export interface IdempotencyEntry {
   readonly teamId: TeamId;
@@ -268,6 +283,33 @@ export interface IdempotencyEntry {
 export type ImportedObject =
   | { readonly kind: 'assistant'; readonly object: Assistant }
   | { readonly kind: 'thread'; readonly object: Thread }
-  | { readonly kind: 'message'; readonly object: Message }
+  | {
+      readonly kind: 'message';
+      readonly object: Message;
+      /** Its place in the history; null where it has none, undefined where its time says it. */
+      readonly ord?: number | null | undefined;
+    }
+  | { readonly kind: 'item'; readonly object: ImportedItem }
   | { readonly kind: 'run'; readonly object: Omit<Run, 'ref'> }
-  | { readonly kind: 'step'; readonly object: RunStep };
+  | { readonly kind: 'step'; readonly object: RunStep }
+  | { readonly kind: 'file'; readonly object: GeneratedFile; readonly isShared: boolean }
+  | { readonly kind: 'file_part'; readonly object: FilePart };
+
+/** What stands in the history between messages. */
+export interface ImportedItem {
+  readonly teamId: TeamId;
+  readonly threadId: ThreadId;
+  readonly ord: number;
+  readonly runId: RunId | null;
+  readonly turn: number | null;
+  readonly outIx: number | null;
+  readonly payload: HistoryPayload;
+}
+
+export interface FilePart {
+  readonly teamId: TeamId;
+  readonly fileId: FileId;
+  /** From 0. */
+  readonly part: number;
+  readonly content: Buffer;
+}

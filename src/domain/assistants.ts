@@ -128,6 +128,9 @@ export interface Attachment {
   readonly tools: readonly { readonly type: 'code_interpreter' | 'file_search' }[];
 }
 
+/** A thread has no more of them. */
+export const MESSAGES_MAX = 100_000;
+
 export type MessageStatus = 'in_progress' | 'incomplete' | 'completed';
 export type MessageIncompleteReason = 'content_filter' | 'max_tokens' | 'run_cancelled' | 'run_expired' | 'run_failed';
 

@@ -4,7 +4,7 @@ import type { TeamId } from './id.ts';
 export interface Backup {
   /** Idempotent: ids and times are kept, what stands already is replaced. A line that cannot be read stops no other. */
   importLines(text: string, options: ImportOptions): Promise<ImportReport>;
-  /** Every object of one team, or of all: assistants, threads, messages, runs, steps. */
+  /** Every object of one team, or of all: assistants, and each thread with all that hangs on it. */
   exportLines(team: TeamId | null): AsyncIterable<string>;
 }
 
@@ -30,6 +30,9 @@ export interface ImportCounts {
   readonly assistants: number;
   readonly threads: number;
   readonly messages: number;
+  /** What stands in the histories between messages: calls, their outputs, reasoning. */
+  readonly items: number;
   readonly runs: number;
   readonly steps: number;
+  readonly files: number;
 }

@@ -1,21 +1,22 @@
-// Objects of the Assistants API brought in from elsewhere with their ids and times, and taken out again.
+// Objects of the Assistants API brought in from elsewhere with their ids and times.
 import { isDeepStrictEqual } from 'node:util';
 
 import type { Kysely } from 'kysely';
 
-import type { ImportedObject, Keepsakes } from '../domain/assistant-store.ts';
-import type { Message, ThreadId } from '../domain/assistants.ts';
+import type { FilePart, ImportedItem, ImportedObject, Keepsakes } from '../domain/assistant-store.ts';
+import type { GeneratedFile, ThreadId } from '../domain/assistants.ts';
 import type { TeamId } from '../domain/id.ts';
 import type { Run, RunStep } from '../domain/run.ts';
-import { threadOf } from './assistant-objects.ts';
+import { countMessages, threadOf } from './assistant-objects.ts';
 import {
   assistantRow,
-  inRun,
+  generatedFileRow,
   messageRow,
   runRow,
   stepRow,
   threadRow,
   toAssistant,
+  toGeneratedFile,
   toMessage,
   toRun,
   toStep,
@@ -26,7 +27,7 @@ import type { Schema } from './schema.ts';
 
 type Imported = Awaited<ReturnType<Keepsakes['importObject']>>;
 
-export function importAndExport({ db }: Engine): Pick<Keepsakes, 'importObject' | 'exportObjects'> {
+export function importer({ db }: Engine): Pick<Keepsakes, 'importObject'> {
   return {
     importObject: (object, isDryRun) =>
       db.transaction().execute((tx) => {
@@ -36,22 +37,19 @@ export function importAndExport({ db }: Engine): Pick<Keepsakes, 'importObject' 
           case 'thread':
             return importThread(tx, object.object, isDryRun);
           case 'message':
-            return importMessage(tx, object.object, isDryRun);
+            return importMessage(tx, object, isDryRun);
+          case 'item':
+            return importItem(tx, object.object, isDryRun);
           case 'run':
             return importRun(tx, object.object, isDryRun);
           case 'step':
             return importStep(tx, object.object, isDryRun);
+          case 'file':
+            return importFile(tx, object.object, object.isShared, isDryRun);
+          case 'file_part':
+            return importFilePart(tx, object.object, isDryRun);
         }
       }),
-
-    async exportObjects(kind, team, cursor, limit) {
-      const rows = await EXPORTS[kind](db, team, cursor ?? 0, limit);
-      const last = rows.at(-1);
-      return {
-        data: rows.map((row) => row.object),
-        cursor: rows.length < limit || last === undefined ? null : last.pk,
-      };
-    },
   };
 }
 
@@ -87,23 +85,75 @@ async function importThread(
   });
 }
 
-async function importMessage(tx: Kysely<Schema>, message: Message, isDryRun: boolean): Promise<Imported> {
+async function importMessage(
+  tx: Kysely<Schema>,
+  { object: message, ord }: Extract<ImportedObject, { kind: 'message' }>,
+  isDryRun: boolean,
+): Promise<Imported> {
   const threadPk = await pkOfThread(tx, message.teamId, message.threadId);
   if (threadPk === null) return 'no_thread';
   const found = await tx
     .selectFrom('messages')
-    .selectAll()
-    .where('thread_pk', '=', threadPk)
-    .where('id', '=', message.id)
+    .leftJoin('history', 'history.message_pk', 'messages.pk')
+    .selectAll('messages')
+    .select('history.ord')
+    .where('messages.thread_pk', '=', threadPk)
+    .where('messages.id', '=', message.id)
     .executeTakeFirst();
   const row = messageRow(message, threadPk);
-  return upsert(found, found && toMessage(found, message), message, isDryRun, {
+  const place = async (pk: number, at: number) => {
+    const { run_id, turn, out_ix } = row;
+    const entry = { thread_pk: threadPk, ord: at, kind: 'message', message_pk: pk };
+    // As the engine writes it: under its origin, where it has one.
+    await tx
+      .insertInto('history')
+      .values(turn === null || turn === undefined ? entry : { ...entry, run_id, turn, out_ix })
+      .execute();
+  };
+  const stands = found && { message: toMessage(found, message), ord: found.ord };
+  const wanted = { message, ord: ord === undefined ? (found?.ord ?? null) : ord };
+  return upsert(found, stands, wanted, isDryRun, {
     insert: async () => {
       const { pk } = await tx.insertInto('messages').values(row).returning('pk').executeTakeFirstOrThrow();
-      const ord = await placeInHistory(tx, threadPk, message.createdAt);
-      await tx.insertInto('history').values({ thread_pk: threadPk, ord, kind: 'message', message_pk: pk }).execute();
+      const at = ord === undefined ? await placeInHistory(tx, threadPk, message.createdAt) : ord;
+      if (at !== null) await place(pk, at);
+      await countMessages(tx, threadPk, 1);
     },
-    update: (pk) => tx.updateTable('messages').set(row).where('pk', '=', pk).execute(),
+    update: async (pk) => {
+      await tx.updateTable('messages').set(row).where('pk', '=', pk).execute();
+      if (ord === undefined || ord === found?.ord) return;
+      await tx.deleteFrom('history').where('message_pk', '=', pk).execute();
+      if (ord !== null) await place(pk, ord);
+    },
+  });
+}
+
+/** Known by its place and its kind: what stands at one place of a thread was written at once. */
+async function importItem(tx: Kysely<Schema>, item: ImportedItem, isDryRun: boolean): Promise<Imported> {
+  const { teamId, threadId, ord, runId, turn, outIx, payload } = item;
+  const threadPk = await pkOfThread(tx, teamId, threadId);
+  if (threadPk === null) return 'no_thread';
+  const found = await tx
+    .selectFrom('history')
+    .selectAll()
+    .where('thread_pk', '=', threadPk)
+    .where('ord', '=', ord)
+    .where('kind', '=', payload.type)
+    .executeTakeFirst();
+  const row = { run_id: runId, turn, out_ix: outIx, payload: JSON.stringify(payload) };
+  const stands = found && {
+    run_id: found.run_id,
+    turn: found.turn,
+    out_ix: found.out_ix,
+    payload: found.payload,
+  };
+  return upsert(found, stands, row, isDryRun, {
+    insert: () =>
+      tx
+        .insertInto('history')
+        .values({ ...row, thread_pk: threadPk, ord, kind: payload.type, message_pk: null })
+        .execute(),
+    update: (pk) => tx.updateTable('history').set(row).where('pk', '=', pk).execute(),
   });
 }
 
@@ -148,6 +198,52 @@ async function importStep(tx: Kysely<Schema>, step: RunStep, isDryRun: boolean):
   });
 }
 
+async function importFile(
+  tx: Kysely<Schema>,
+  file: GeneratedFile,
+  isShared: boolean,
+  isDryRun: boolean,
+): Promise<Imported> {
+  if ((await pkOfThread(tx, file.teamId, file.threadId)) === null) return 'no_thread';
+  const found = await fileOf(tx, file).selectAll().executeTakeFirst();
+  const row = { ...generatedFileRow(file), is_shared: isShared ? 1 : 0 };
+  const stands = found && { file: toGeneratedFile(found), isShared: found.is_shared === 1 };
+  return upsert(found, stands, { file, isShared }, isDryRun, {
+    insert: () => tx.insertInto('generated_files').values(row).execute(),
+    update: (pk) => tx.updateTable('generated_files').set(row).where('pk', '=', pk).execute(),
+  });
+}
+
+async function importFilePart(
+  tx: Kysely<Schema>,
+  { teamId, fileId, part, content }: FilePart,
+  isDryRun: boolean,
+): Promise<Imported> {
+  const file = await fileOf(tx, { teamId, id: fileId }).select('pk').executeTakeFirst();
+  if (file === undefined) return 'no_file';
+  const found = await tx
+    .selectFrom('generated_file_parts')
+    .select(['file_pk as pk', 'content'])
+    .where('file_pk', '=', file.pk)
+    .where('part', '=', part)
+    .executeTakeFirst();
+  const row = { file_pk: file.pk, part, content };
+  return upsert(found, found && Buffer.from(found.content), content, isDryRun, {
+    insert: () => tx.insertInto('generated_file_parts').values(row).execute(),
+    update: (pk) =>
+      tx
+        .updateTable('generated_file_parts')
+        .set({ content })
+        .where('file_pk', '=', pk)
+        .where('part', '=', part)
+        .execute(),
+  });
+}
+
+function fileOf(tx: Kysely<Schema>, { teamId, id }: Pick<GeneratedFile, 'teamId' | 'id'>) {
+  return tx.selectFrom('generated_files').where('team_id', '=', teamId).where('id', '=', id);
+}
+
 async function upsert(
   found: { readonly pk: number } | undefined,
   stands: unknown,
@@ -182,62 +278,3 @@ async function placeInHistory(tx: Kysely<Schema>, threadPk: number, createdAt: n
     .executeTakeFirst();
   return last === undefined ? from : last.ord + 1;
 }
-
-interface Exported {
-  readonly pk: number;
-  readonly object: ImportedObject;
-}
-
-type Export = (db: Kysely<Schema>, team: TeamId | null, after: number, limit: number) => Promise<readonly Exported[]>;
-
-const EXPORTS: Readonly<Record<ImportedObject['kind'], Export>> = {
-  async assistant(db, team, after, limit) {
-    let query = db.selectFrom('assistants').selectAll().where('pk', '>', after).orderBy('pk').limit(limit);
-    if (team !== null) query = query.where('team_id', '=', team);
-    return (await query.execute()).map((row) => ({
-      pk: row.pk,
-      object: { kind: 'assistant', object: toAssistant(row) },
-    }));
-  },
-  async thread(db, team, after, limit) {
-    let query = db.selectFrom('threads').selectAll().where('pk', '>', after).orderBy('pk').limit(limit);
-    if (team !== null) query = query.where('team_id', '=', team);
-    return (await query.execute()).map((row) => ({ pk: row.pk, object: { kind: 'thread', object: toThread(row) } }));
-  },
-  async message(db, team, after, limit) {
-    let query = db
-      .selectFrom('messages')
-      .innerJoin('threads', 'threads.pk', 'messages.thread_pk')
-      .selectAll('messages')
-      .select(['threads.team_id', 'threads.id as thread_id'])
-      .where('messages.pk', '>', after)
-      .orderBy('messages.pk')
-      .limit(limit);
-    if (team !== null) query = query.where('threads.team_id', '=', team);
-    return (await query.execute()).map((row) => {
-      // Branded when they were written.
-      const where = { teamId: row.team_id as TeamId, threadId: row.thread_id as ThreadId };
-      return { pk: row.pk, object: { kind: 'message', object: toMessage(row, where) } };
-    });
-  },
-  async run(db, team, after, limit) {
-    let query = db.selectFrom('runs').selectAll().where('pk', '>', after).orderBy('pk').limit(limit);
-    if (team !== null) query = query.where('team_id', '=', team);
-    return (await query.execute()).map((row) => ({ pk: row.pk, object: { kind: 'run', object: toRun(row) } }));
-  },
-  async step(db, team, after, limit) {
-    let query = db
-      .selectFrom('steps')
-      .innerJoin('runs', 'runs.pk', 'steps.run_pk')
-      .selectAll('steps')
-      .select(['runs.team_id', 'runs.thread_id', 'runs.id as run_id', 'runs.assistant_id'])
-      .where('steps.pk', '>', after)
-      .orderBy('steps.pk')
-      .limit(limit);
-    if (team !== null) query = query.where('runs.team_id', '=', team);
-    return (await query.execute()).map((row) => {
-      const where = inRun({ ...row, id: row.run_id });
-      return { pk: row.pk, object: { kind: 'step', object: toStep(row, where) } };
-    });
-  },
-};

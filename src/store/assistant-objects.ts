@@ -1,8 +1,14 @@
 // Assistants, threads and messages, and the plain reading of runs and steps. Every query names the team.
 import type { Kysely, Selectable } from 'kysely';
 
-import type { AssistantObjects, ChangeResources, NoThread, ThreadLocked } from '../domain/assistant-store.ts';
-import type { Message, RunId, Thread, ThreadId } from '../domain/assistants.ts';
+import type {
+  AssistantObjects,
+  ChangeResources,
+  NoThread,
+  ThreadFull,
+  ThreadLocked,
+} from '../domain/assistant-store.ts';
+import { type Message, type RunId, type Thread, type ThreadId, MESSAGES_MAX } from '../domain/assistants.ts';
 import type { TeamId } from '../domain/id.ts';
 import { ACTIVE_STATUSES } from '../domain/run.ts';
 import {
@@ -17,6 +23,7 @@ import {
   toThread,
 } from './assistant-rows.ts';
 import type { Engine } from './engine.ts';
+import { filesNamedBy, shareFiles } from './generated-files.ts';
 import { appendHistory } from './history.ts';
 import { readPage } from './object-pages.ts';
 import type { Schema } from './schema.ts';
@@ -25,13 +32,15 @@ export function assistantObjects(engine: Engine): AssistantObjects {
   const { db, lockRows } = engine;
 
   return {
-    async insertAssistant(assistant) {
-      const query = db
-        .insertInto('assistants')
-        .values(assistantRow(assistant))
-        .onConflict((on) => on.doNothing());
-      return (await query.executeTakeFirst()).numInsertedOrUpdatedRows === 1n;
-    },
+    insertAssistant: (assistant) =>
+      db.transaction().execute(async (tx) => {
+        await shareFiles(tx, assistant.teamId, null, filesNamedBy(assistant));
+        const query = tx
+          .insertInto('assistants')
+          .values(assistantRow(assistant))
+          .onConflict((on) => on.doNothing());
+        return (await query.executeTakeFirst()).numInsertedOrUpdatedRows === 1n;
+      }),
     async findAssistant(team, id) {
       const row = await assistantsOf(db, team).selectAll().where('id', '=', id).executeTakeFirst();
       return row ? toAssistant(row) : null;
@@ -41,6 +50,7 @@ export function assistantObjects(engine: Engine): AssistantObjects {
         const row = await lockRows(assistantsOf(tx, team).selectAll().where('id', '=', id)).executeTakeFirst();
         if (row === undefined) return null;
         const changed = change(toAssistant(row));
+        await shareFiles(tx, team, null, filesNamedBy(changed));
         await tx
           .updateTable('assistants')
           .set({ body: assistantRow(changed).body })
@@ -65,6 +75,7 @@ export function assistantObjects(engine: Engine): AssistantObjects {
         const row = await lockRows(threadOf(tx, team, id).selectAll()).executeTakeFirst();
         if (row === undefined) return null;
         const changed = change(toThread(row));
+        await shareFiles(tx, team, id, filesNamedBy(changed));
         const { tool_resources, metadata } = threadRow(changed);
         await tx.updateTable('threads').set({ tool_resources, metadata }).where('pk', '=', row.pk).execute();
         return changed;
@@ -75,7 +86,15 @@ export function assistantObjects(engine: Engine): AssistantObjects {
         const active = await lockRows(activeRunOf(tx, team, id).selectAll()).executeTakeFirst();
         const query = tx.deleteFrom('threads').where('team_id', '=', team).where('id', '=', id);
         if ((await query.executeTakeFirst()).numDeletedRows === 0n) return null;
-        return { active: active ? toRun(active) : null };
+        const files = await tx
+          .deleteFrom('generated_files')
+          .where('team_id', '=', team)
+          .where('thread_id', '=', id)
+          .where('is_shared', '=', 0)
+          .returning('upstream_id')
+          .execute();
+        const upstreamIds = files.map((file) => file.upstream_id).filter((upstreamId) => upstreamId !== null);
+        return { active: active ? toRun(active) : null, upstreamIds };
       }),
     listThreads: (team, page) => readPage(db.selectFrom('threads').where('team_id', '=', team), page, toThread),
 
@@ -83,6 +102,8 @@ export function assistantObjects(engine: Engine): AssistantObjects {
       db.transaction().execute(async (tx) => {
         const thread = await openThread(tx, engine, message.teamId, message.threadId);
         if ('kind' in thread) return thread;
+        const full = overfull(thread, 1);
+        if (full !== null) return full;
         await writeMessages(tx, engine, thread.pk, [message]);
         if (resources) await changeResources(tx, thread, resources);
         return { kind: 'added' };
@@ -107,7 +128,10 @@ export function assistantObjects(engine: Engine): AssistantObjects {
           const active = await lockRows(activeRunOf(tx, team, thread).select('id')).executeTakeFirst();
           if (active?.id === row.run_id) return { kind: 'locked', runId: active.id as RunId };
         }
-        await tx.deleteFrom('messages').where('pk', '=', row.pk).execute();
+        // The thread's row before the message's, as its deletion takes them.
+        await lockRows(threadOf(tx, team, thread).select('pk')).execute();
+        const { numDeletedRows } = await tx.deleteFrom('messages').where('pk', '=', row.pk).executeTakeFirst();
+        await countMessages(tx, row.thread_pk, -Number(numDeletedRows));
         return { kind: 'deleted' };
       }),
     async listMessages(team, thread, page, { runId }) {
@@ -209,6 +233,7 @@ export async function writeThread(
     .returning('pk')
     .executeTakeFirst();
   if (row === undefined) return null;
+  await shareFiles(tx, thread.teamId, thread.id, filesNamedBy(thread));
   await writeMessages(tx, engine, row.pk, messages);
   return row.pk;
 }
@@ -222,6 +247,7 @@ export async function writeMessages(
 ): Promise<void> {
   const entries = [];
   for (const message of messages) {
+    await shareFiles(tx, message.teamId, message.threadId, filesNamedBy(message));
     const { pk } = await tx
       .insertInto('messages')
       .values(messageRow(message, threadPk))
@@ -230,6 +256,22 @@ export async function writeMessages(
     entries.push({ kind: 'message', message_pk: pk, run_id: null, turn: null, out_ix: null, payload: null });
   }
   await appendHistory(tx, threadPk, engine.now(), entries);
+  await countMessages(tx, threadPk, messages.length);
+}
+
+/** Beside every writing and deleting of messages. */
+export async function countMessages(tx: Kysely<Schema>, threadPk: number, more: number): Promise<void> {
+  if (more === 0) return;
+  await tx
+    .updateTable('threads')
+    .set((eb) => ({ message_count: eb('message_count', '+', more) }))
+    .where('pk', '=', threadPk)
+    .execute();
+}
+
+/** What a caller adds must fit; what a run says is kept in any case. */
+export function overfull({ message_count: stand }: Selectable<Schema['threads']>, more: number): ThreadFull | null {
+  return more > 0 && stand + more > MESSAGES_MAX ? { kind: 'full', messages: stand + more } : null;
 }
 
 /** The thread, held until the transaction ends, if it takes messages and runs now. */
@@ -255,6 +297,8 @@ export async function changeResources(
   thread: Selectable<Schema['threads']>,
   change: ChangeResources,
 ): Promise<void> {
-  const { tool_resources } = threadRow({ ...toThread(thread), toolResources: change(toThread(thread).toolResources) });
+  const changed = { ...toThread(thread), toolResources: change(toThread(thread).toolResources) };
+  await shareFiles(tx, changed.teamId, changed.id, filesNamedBy(changed));
+  const { tool_resources } = threadRow(changed);
   await tx.updateTable('threads').set({ tool_resources }).where('pk', '=', thread.pk).execute();
 }

@@ -4,7 +4,9 @@ import type { Kysely } from 'kysely';
 import type { IdempotencyEntry, Keepsakes } from '../domain/assistant-store.ts';
 import type { FileId } from '../domain/assistants.ts';
 import type { TeamId } from '../domain/id.ts';
-import { importAndExport } from './assistant-import.ts';
+import { exporter } from './assistant-export.ts';
+import { importer } from './assistant-import.ts';
+import { threadOf } from './assistant-objects.ts';
 import { generatedFileRow, toGeneratedFile } from './assistant-rows.ts';
 import type { Engine } from './engine.ts';
 import type { Schema } from './schema.ts';
@@ -15,14 +17,18 @@ const PART_BYTES_MAX = 1024 * 1024;
 export function keepsakes(engine: Engine): Keepsakes {
   const { db, now } = engine;
   return {
-    ...importAndExport(engine),
+    ...importer(engine),
+    ...exporter(engine),
 
     async insertGeneratedFile(file, content) {
       const parts: Buffer[] = [];
       // Read before the transaction begins, for on SQLite everybody else would wait for the slowest upstream.
       for await (const chunk of content)
         for (let at = 0; at < chunk.length; at += PART_BYTES_MAX) parts.push(chunk.subarray(at, at + PART_BYTES_MAX));
-      await db.transaction().execute(async (tx) => {
+      return db.transaction().execute(async (tx) => {
+        // Held, so that it does not go in between and leave the file to nobody.
+        const thread = await engine.lockRows(threadOf(tx, file.teamId, file.threadId).select('pk')).executeTakeFirst();
+        if (thread === undefined) return false;
         const { pk } = await tx
           .insertInto('generated_files')
           .values(generatedFileRow(file))
@@ -31,6 +37,7 @@ export function keepsakes(engine: Engine): Keepsakes {
         for (const [part, bytes] of parts.entries()) {
           await tx.insertInto('generated_file_parts').values({ file_pk: pk, part, content: bytes }).execute();
         }
+        return true;
       });
     },
     async findGeneratedFile(team, id) {

@@ -5,7 +5,7 @@ import type { NewRun, RunRequests } from '../domain/assistant-store.ts';
 import type { RunId, ThreadId } from '../domain/assistants.ts';
 import type { TeamId } from '../domain/id.ts';
 import { type Run, type RunEvent, type RunStep, CANCELLABLE_STATUSES } from '../domain/run.ts';
-import { changeResources, openThread, runsOf, writeMessages, writeThread } from './assistant-objects.ts';
+import { changeResources, openThread, overfull, runsOf, writeMessages, writeThread } from './assistant-objects.ts';
 import { inRun, runRow, stepRow, toRun, toStep } from './assistant-rows.ts';
 import type { Engine } from './engine.ts';
 import { appendHistory } from './history.ts';
@@ -28,6 +28,8 @@ export function runRequests(engine: Engine): RunRequests {
         }
         const open = await openThread(tx, engine, teamId, thread);
         if ('kind' in open) return open;
+        const full = overfull(open, request.additionalMessages.length);
+        if (full !== null) return full;
         await writeMessages(tx, engine, open.pk, request.additionalMessages);
         if (resources) await changeResources(tx, open, resources);
         return { kind: 'created', run: await insertRun(tx, open.pk, request, []) };

@@ -16,6 +16,7 @@ import {
   ACTIVE_STATUSES,
   isTerminal,
 } from '../domain/run.ts';
+import { countMessages } from './assistant-objects.ts';
 import { inRun, messageRow, stepRow, toMessage, toRun, toStep } from './assistant-rows.ts';
 import type { Engine } from './engine.ts';
 import { appendHistory, historyReader } from './history.ts';
@@ -176,7 +177,12 @@ export function runWork(engine: Engine): RunWork {
         const row = await held(tx, lease);
         if (row === undefined) return;
         if (messages.length > 0) {
-          await tx.deleteFrom('messages').where('thread_pk', '=', row.thread_pk).where('id', 'in', messages).execute();
+          const { numDeletedRows } = await tx
+            .deleteFrom('messages')
+            .where('thread_pk', '=', row.thread_pk)
+            .where('id', 'in', messages)
+            .executeTakeFirst();
+          await countMessages(tx, row.thread_pk, -Number(numDeletedRows));
         }
         if (steps.length > 0)
           await tx.deleteFrom('steps').where('run_pk', '=', row.pk).where('id', 'in', steps).execute();
@@ -250,11 +256,12 @@ async function putMessage(tx: Kysely<Schema>, row: RunRow, message: Message): Pr
     .where('id', '=', message.id)
     .executeTakeFirst();
   if (mended.numUpdatedRows > 0n) return;
-  await tx
+  const added = await tx
     .insertInto('messages')
     .values(values)
     .onConflict((on) => on.doNothing())
-    .execute();
+    .executeTakeFirst();
+  await countMessages(tx, row.thread_pk, Number(added.numInsertedOrUpdatedRows));
 }
 
 /** As putMessage. */

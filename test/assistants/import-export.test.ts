@@ -95,8 +95,8 @@ const DUMP = [
   },
 ];
 const lines = (objects: readonly unknown[]) => objects.map((object) => JSON.stringify(object)).join('\n');
-const COUNTS = { assistants: 1, threads: 1, messages: 3, runs: 2, steps: 1 };
-const NONE = { assistants: 0, threads: 0, messages: 0, runs: 0, steps: 0 };
+const COUNTS = { assistants: 1, threads: 1, messages: 3, items: 0, runs: 2, steps: 1, files: 0 };
+const NONE = { assistants: 0, threads: 0, messages: 0, items: 0, runs: 0, steps: 0, files: 0 };
 
 describe('import and export', () => {
   let upstream: Recorder;

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
+import type { Thread } from '../../src/domain/assistants.ts';
 import { aStep } from '../support/assistant-objects.ts';
 import { type AskOptions, BLUE_CALLER, RED_CALLER, type TestDesk, caller, openDesk } from '../support/desk.ts';
 
@@ -175,8 +176,15 @@ describe('the wall between teams', () => {
 
   async function snapshot(): Promise<unknown> {
     const all: unknown[] = [];
-    for (const kind of ['assistant', 'thread', 'message', 'run', 'step'] as const)
-      all.push((await desk.store.exportObjects(kind, null, null, 1000)).data);
+    const page = { cursor: null, limit: 1000 };
+    for (const team of (await desk.store.exportTeams()).toSorted()) {
+      const threads = (await desk.store.exportObjects('thread', team, null, page)).data;
+      all.push((await desk.store.exportObjects('assistant', team, null, page)).data, threads);
+      for (const { object } of threads) {
+        for (const kind of ['message', 'item', 'run', 'step', 'file'] as const)
+          all.push((await desk.store.exportObjects(kind, team, (object as Thread).id, page)).data);
+      }
+    }
     return all;
   }
 });

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 
-import type { AssistantStore, ImportedObject, ObjectList } from '../../src/domain/assistant-store.ts';
+import type { AssistantStore, ExportCursor, ImportedObject, ObjectList } from '../../src/domain/assistant-store.ts';
 import type { GeneratedFile } from '../../src/domain/assistants.ts';
 import { assistantStore } from '../../src/store/assistants.ts';
 import type { Engine } from '../../src/store/engine.ts';
@@ -127,23 +127,25 @@ onBothEngines('assistants, threads and messages', (open) => {
 
   test('a generated file is read back byte for byte, by its team alone', async () => {
     const content = Buffer.alloc(2_500_000, 'throughway');
+    const thread = aThread();
     const file: GeneratedFile = {
       teamId: RED,
       id: 'file-tw-1',
       filename: 'täble.csv',
       bytes: content.length,
       createdAt: 5,
-      threadId: 'thread_1',
+      threadId: thread.id,
       runId: 'run_1',
       upstreamId: 'file-up',
     };
-    await store.insertGeneratedFile(
-      file,
-      (async function* () {
-        yield content.subarray(0, 2_000_000);
-        yield content.subarray(2_000_000);
-      })(),
-    );
+    const pieces = async function* () {
+      yield content.subarray(0, 2_000_000);
+      yield content.subarray(2_000_000);
+    };
+    assert.equal(await store.insertGeneratedFile(file, pieces()), false, 'its thread is not there');
+    assert.equal(await store.findGeneratedFile(RED, file.id), null);
+    await store.insertThread(thread, []);
+    assert.equal(await store.insertGeneratedFile(file, pieces()), true);
     assert.deepEqual(await store.findGeneratedFile(RED, file.id), file);
     assert.equal(await store.findGeneratedFile(BLUE, file.id), null);
     const read = async (team: typeof RED) => {
@@ -194,18 +196,57 @@ onBothEngines('assistants, threads and messages', (open) => {
     const late = aMessage(thread, 'late', { createdAt: 1_700_000_009 });
     const early = aMessage(thread, 'early', { createdAt: 1_700_000_003, runId: run.id, role: 'assistant' });
     const step = aStep({ ...run, assistantId: run.assistantId }, { status: 'completed', origin: null });
+    const said = aMessage(thread, 'said', {
+      createdAt: 1_700_000_004,
+      runId: run.id,
+      role: 'assistant',
+      origin: { turn: 1, outIx: 2 },
+      markers: [[0, 1, 3]],
+      phase: 'final_answer',
+    });
+    const call = { type: 'function_call', name: 'ask', call_id: 'call_1', arguments: '{}' };
+    const file: GeneratedFile = {
+      teamId: RED,
+      id: 'file-tw-exported',
+      filename: 'a.csv',
+      bytes: 3,
+      createdAt: 1_700_000_005,
+      threadId: thread.id,
+      runId: run.id,
+      upstreamId: null,
+    };
     const objects: ImportedObject[] = [
       { kind: 'assistant', object: anAssistant({ createdAt: 1_600_000_000 }) },
       { kind: 'thread', object: thread },
       { kind: 'message', object: late },
       { kind: 'message', object: early },
+      { kind: 'message', object: said, ord: 1_700_000_004_777 },
+      {
+        kind: 'item',
+        object: {
+          teamId: RED,
+          threadId: thread.id,
+          ord: 1_700_000_004_776,
+          runId: run.id,
+          turn: 1,
+          outIx: 1,
+          payload: call,
+        },
+      },
       { kind: 'run', object: run },
       { kind: 'step', object: step },
+      { kind: 'file', object: file, isShared: true },
     ];
+    const part: ImportedObject = {
+      kind: 'file_part',
+      object: { teamId: RED, fileId: file.id, part: 0, content: Buffer.from('a,b') },
+    };
+    assert.equal(await store.importObject(part, false), 'no_file');
     for (const object of objects.slice(0, 2)) assert.equal(await store.importObject(object, true), 'created');
     assert.equal(await store.importObject(objects[2]!, true), 'no_thread', 'a dry run writes nothing');
     for (const object of objects) assert.equal(await store.importObject(object, false), 'created');
     for (const object of objects) assert.equal(await store.importObject(object, false), 'unchanged');
+    for (const outcome of ['created', 'unchanged']) assert.equal(await store.importObject(part, false), outcome);
     assert.equal(
       await store.importObject({ kind: 'message', object: { ...late, metadata: { a: 'b' } } }, false),
       'updated',
@@ -214,25 +255,41 @@ onBothEngines('assistants, threads and messages', (open) => {
 
     const history = await store.readHistory(RED, thread.id, { order: 'asc', from: null, limit: 10 });
     assert.deepEqual(
-      history.map(({ item }) => item.kind === 'message' && item.message.id),
-      [early.id, late.id],
+      history.map(({ item }) => (item.kind === 'message' ? item.message.id : item.payload.type)),
+      [early.id, 'function_call', said.id, late.id],
     );
 
     const exported: ImportedObject[] = [];
-    for (const kind of ['assistant', 'thread', 'message', 'run', 'step'] as const) {
-      for (let cursor: number | null = null; ;) {
-        const page = await store.exportObjects(kind, RED, cursor, 1);
+    assert.deepEqual(await store.exportTeams(), [RED]);
+    for (const kind of ['assistant', 'thread', 'message', 'item', 'run', 'step', 'file'] as const) {
+      const of = kind === 'assistant' || kind === 'thread' ? null : thread.id;
+      for (let cursor: ExportCursor | null = null; ;) {
+        const page: Awaited<ReturnType<typeof store.exportObjects>> = await store.exportObjects(kind, RED, of, {
+          cursor,
+          limit: 1,
+        });
         exported.push(...page.data);
         cursor = page.cursor;
         if (cursor === null) break;
       }
-      assert.deepEqual((await store.exportObjects(kind, BLUE, null, 10)).data, []);
+      assert.deepEqual((await store.exportObjects(kind, BLUE, of, { cursor: null, limit: 10 })).data, []);
     }
     const withoutRef = exported.map((found) => {
       if (found.kind !== 'run') return found;
       const { ref: _ref, ...object } = found.object as typeof found.object & { ref: number };
       return { kind: found.kind, object };
     });
-    assert.deepEqual(withoutRef, objects);
+    const places = new Map([
+      [early.id, 1_700_000_003_000],
+      [late.id, 1_700_000_009_000],
+    ]);
+    const placed = objects.map((found) =>
+      found.kind === 'message' && found.ord === undefined ? { ...found, ord: places.get(found.object.id) } : found,
+    );
+    const timeOf = ({ object }: ImportedObject) => ('createdAt' in object ? object.createdAt : 0);
+    assert.deepEqual(
+      withoutRef,
+      placed.toSorted((a, b) => (a.kind === 'message' && b.kind === 'message' ? timeOf(a) - timeOf(b) : 0)),
+    );
   });
 });

@@ -194,6 +194,10 @@ export class ResponsesUpstream {
     }
     const file = this.files.get(id ?? '');
     if (file === undefined) return notFound(`No such File object: ${id}`);
+    if (call.method === 'DELETE') {
+      this.files.delete(id ?? '');
+      return json(200, { id, object: 'file', deleted: true });
+    }
     return sub === 'content' ? bytes(file.content) : json(200, { id, object: 'file', filename: file.filename });
   }
 }
@@ -298,7 +302,10 @@ function stream({ events, breaks = false, chunk }: Extract<Script, { events: unk
 
 async function* bodyOf({ pieces, breaks }: Played, signal: AbortSignal): AsyncGenerator<Buffer> {
   const left = new Promise<never>((_resolve, reject) => {
-    signal.addEventListener('abort', () => reject(new Error('left')), { once: true });
+    const leave = () => reject(new Error('left'));
+    // The caller may have left before the first read.
+    if (signal.aborted) leave();
+    else signal.addEventListener('abort', leave, { once: true });
   });
   left.catch(() => {});
   for (const piece of pieces) {
