@@ -11,6 +11,7 @@ const CHECKSUM_CHARACTERS = 6;
 const FORM = /^sk-tw-[0-9A-Za-z]{28}-[0-9A-Za-z]{6}$/;
 /** Visible ASCII: what stands in a header as it is. */
 const GIVEN_FORM = /^[!-~]{16,256}$/;
+const ADMIN_PREFIX = 'tw-admin-';
 const ADMIN_FORM = /^tw-admin-[0-9A-Za-z]{43}$/;
 
 export function newToken(): string {
@@ -21,7 +22,7 @@ export function newToken(): string {
 
 /** `own`: one that this gateway made; `given`: one that an operator may have given; null: none that opens anything. */
 export function formOf(token: string): 'own' | 'given' | null {
-  if (!token.startsWith(PREFIX)) return GIVEN_FORM.test(token) ? 'given' : null;
+  if (!token.startsWith(PREFIX)) return GIVEN_FORM.test(token) && !token.startsWith(ADMIN_PREFIX) ? 'given' : null;
   if (!FORM.test(token)) return null;
   const random = token.slice(PREFIX.length, PREFIX.length + RANDOM_CHARACTERS);
   return token.endsWith(checksum(random)) ? 'own' : null;
@@ -50,7 +51,7 @@ export function isAdminForm(token: string): boolean {
 
 /** A token for the admin API: 256 random bits. */
 export function newAdminToken(): string {
-  let token = 'tw-admin-';
+  let token = ADMIN_PREFIX;
   for (let i = 0; i < 43; i++) token += DIGITS[randomInt(DIGITS.length)];
   return token;
 }
