@@ -8,6 +8,8 @@ const EMPTY = Buffer.alloc(0);
 
 /** A longer line passes as it is: the last chunk has some hundred bytes. */
 const LINE_BYTES_MAX = 256 * 1024;
+/** An event with more lines in front of its data passes as it is. */
+const AHEAD_LINES_MAX = 16;
 const USAGE = '"usage"';
 const EMPTY_CHOICES = /"choices"[ \t]*:[ \t]*\[[ \t]*\]/;
 
@@ -29,7 +31,7 @@ export class UsageStrip {
   #event: 'open' | 'passed' | 'dropped' = 'open';
   /** The last line ended in CR, at a chunk's end: a LF that comes next belongs to it. */
   #isAfterCr = false;
-  #wasDropped = false;
+  #lastLine: 'passed' | 'dropped' | 'ahead' = 'passed';
 
   /** What goes on of what is here so far. */
   #out: Buffer[] = [];
@@ -46,7 +48,8 @@ export class UsageStrip {
     if (this.#isAfterCr && chunk.length > 0) {
       this.#isAfterCr = false;
       if (chunk[0] === LF) {
-        if (!this.#wasDropped) this.#pass(0, 1);
+        if (this.#lastLine === 'passed') this.#pass(0, 1);
+        else if (this.#lastLine === 'ahead') this.#ahead.push(chunk.subarray(0, 1));
         at = 1;
       }
     }
@@ -101,7 +104,7 @@ export class UsageStrip {
   #endLine(at: number, end: number, next: number): void {
     if (this.#isLongLine) {
       this.#isLongLine = false;
-      this.#wasDropped = false;
+      this.#lastLine = 'passed';
       this.#pass(at, next);
       return;
     }
@@ -124,30 +127,44 @@ export class UsageStrip {
    * @param length of the line without its end
    */
   #readLine(line: Buffer, length: number, at: number, next: number): void {
-    this.#wasDropped = false;
+    this.#lastLine = 'passed';
     if (length === 0) {
       this.#passAhead();
-      if (this.#event === 'dropped') this.#wasDropped = true;
+      if (this.#event === 'dropped') this.#lastLine = 'dropped';
       else this.#passLine(line, at, next);
       this.#event = 'open';
     } else if (line[at] === COLON) {
-      if (this.#ahead.length > 0) this.#ahead.push(lineOf(line, at, next));
+      if (this.#ahead.length > 0) this.#holdAhead(line, at, next);
       else this.#passLine(line, at, next);
     } else if (isData(line, at)) {
       this.#readData(line, line.toString('latin1', at, at + length), at, next);
-    } else if (this.#event === 'dropped') this.#wasDropped = true;
+    } else if (this.#event === 'dropped') this.#lastLine = 'dropped';
     else if (this.#event === 'passed') this.#passLine(line, at, next);
-    else this.#ahead.push(lineOf(line, at, next));
+    else this.#holdAhead(line, at, next);
+  }
+
+  #holdAhead(line: Buffer, at: number, next: number): void {
+    this.#lastLine = 'ahead';
+    this.#ahead.push(next === 0 ? line : line.subarray(at, next));
+    if (this.#ahead.length < AHEAD_LINES_MAX) return;
+    this.#passAhead();
+    this.#event = 'passed';
+    this.#lastLine = 'passed';
   }
 
   #readData(line: Buffer, text: string, at: number, next: number): void {
     const found = judge(text);
     if (found === 'drop') {
-      this.#wasDropped = true;
+      this.#lastLine = 'dropped';
       this.#event = 'dropped';
       const ahead = this.#ahead;
       this.#ahead = [];
-      for (const each of ahead) if (each[0] === COLON) this.#passBuffer(each);
+      let isComment = false;
+      for (const each of ahead) {
+        // A line's end may have come by itself.
+        if (each[0] !== LF) isComment = each[0] === COLON;
+        if (isComment) this.#passBuffer(each);
+      }
       return;
     }
     this.#passAhead();
@@ -204,11 +221,6 @@ export class UsageStrip {
     this.#out = [];
     return out.length === 1 ? out[0]! : Buffer.concat(out);
   }
-}
-
-/** Kept beyond its chunk. */
-function lineOf(line: Buffer, at: number, next: number): Buffer {
-  return next === 0 ? line : line.subarray(at, next);
 }
 
 function isData(line: Buffer, at: number): boolean {
