@@ -49,8 +49,10 @@ export async function appendAudit(tx: Kysely<Schema>, engine: Engine, change: Ch
   return row;
 }
 
-function headOf(db: Kysely<Schema>, lock: Engine['lockRows']): Promise<AuditHead> {
-  return lock(db.selectFrom('audit_head').select(['seq', 'hash']).where('id', '=', 1)).executeTakeFirstOrThrow();
+async function headOf(db: Kysely<Schema>, lock: Engine['lockRows']): Promise<AuditHead> {
+  const query = db.selectFrom('audit_head').select(['seq', 'hash']).where('id', '=', 1);
+  const { seq, hash } = await lock(query).executeTakeFirstOrThrow();
+  return { seq, hash };
 }
 
 function toAuditRow(row: Selectable<Schema['audit']>): AuditRow {
