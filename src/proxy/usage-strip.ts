@@ -137,7 +137,7 @@ export class UsageStrip {
       if (this.#ahead.length > 0) this.#holdAhead(line, at, next);
       else this.#passLine(line, at, next);
     } else if (isData(line, at)) {
-      this.#readData(line, line.toString('latin1', at, at + length), at, next);
+      this.#readData(line, length, at, next);
     } else if (this.#event === 'dropped') this.#lastLine = 'dropped';
     else if (this.#event === 'passed') this.#passLine(line, at, next);
     else this.#holdAhead(line, at, next);
@@ -152,8 +152,8 @@ export class UsageStrip {
     this.#lastLine = 'passed';
   }
 
-  #readData(line: Buffer, text: string, at: number, next: number): void {
-    const found = judge(text);
+  #readData(line: Buffer, length: number, at: number, next: number): void {
+    const found = judgeTail(line, at, at + length) ?? judge(line.toString('latin1', at, at + length));
     if (found === 'drop') {
       this.#lastLine = 'dropped';
       this.#event = 'dropped';
@@ -233,14 +233,26 @@ function isData(line: Buffer, at: number): boolean {
   );
 }
 
+/** What the chunks of most upstreams end in: `,"usage":null,"obfuscation":"..."}`. */
+const TAIL_BYTES = 96;
+
+/** Looks at the line's end alone; null where that does not tell. */
+function judgeTail(line: Buffer, from: number, to: number): Cut | null {
+  const start = Math.max(from, to - TAIL_BYTES);
+  const tail = line.toString('latin1', start, to);
+  const at = tail.indexOf(',"usage":null');
+  if (at === -1 || closingsBehind(tail, at + 13) !== 1) return null;
+  return { from: start - from + at, to: start - from + at + 13 };
+}
+
 /**
- * A quote inside a string is escaped, so `"usage"` with a colon behind it is a member's name wherever it stands; how deep it stands is told by
- * the brackets that close behind it.
+ * A quote inside a string is escaped, so `"usage"` with a comma or bracket before it and a colon behind it is a member's name
+ * wherever it stands. How deep it stands is told by the brackets that close behind it.
  */
 function judge(text: string): Cut | 'drop' | 'pass' {
   for (let at = text.indexOf(USAGE); at !== -1; at = text.indexOf(USAGE, at + 1)) {
     const colon = skipSpace(text, at + USAGE.length);
-    if (text.charCodeAt(colon) !== COLON) continue;
+    if (text.charCodeAt(colon) !== COLON || !isMember(text, at)) continue;
     const value = skipSpace(text, colon + 1);
     if (text.startsWith('null', value)) {
       if (closingsBehind(text, value + 4) === 1) return cutOf(text, at, value + 4);
@@ -249,6 +261,12 @@ function judge(text: string): Cut | 'drop' | 'pass' {
     }
   }
   return 'pass';
+}
+
+function isMember(text: string, key: number): boolean {
+  let before = key - 1;
+  while (isSpace(text.charCodeAt(before))) before--;
+  return text.charAt(before) === ',' || text.charAt(before) === '{';
 }
 
 /** With the comma that joins the member to the others. */
