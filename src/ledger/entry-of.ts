@@ -1,0 +1,111 @@
+// The entry that a record makes. From the spool alone, so that the same records make the same ledger at any time.
+import type { Hold } from '../domain/budget.ts';
+import { type Charge, type Entry, chargesOf, moneyHeld, turnChargesOf } from '../domain/entry.ts';
+import type { ExchangeRecord, ReadingRecord } from '../domain/exchange-record.ts';
+import type { ExpiredHold } from '../domain/ledger-store.ts';
+import type { SpooledRecord } from '../domain/stores.ts';
+import { METERS } from '../domain/usage.ts';
+
+/** Models and tags are what clients wrote: rows of sums are made of them. */
+const NAME_CHARACTERS_MAX = 100;
+
+/** Null for a record that nobody pays for: one of an arrival that was refused, or that nobody is known to stand behind. */
+export function entryOf({ record: text, hold }: SpooledRecord): Entry | null {
+  // Written by this house; what versions before this one did not write is absent.
+  const record = JSON.parse(text) as ExchangeRecord & Partial<ExchangeRecord>;
+  if (record.team_id === null || record.refusal !== null) return null;
+  const isTurn = record.kind === 'turn';
+  const readings = record.usage.readings ?? null;
+  const tokens = readings === null ? null : tokensOf(readings);
+  const cost = costOf(record, isTurn ? null : hold);
+  const outcome = {
+    state: record.cost.state,
+    amount: amountOf(record),
+    tokens: tokens === null ? null : tokens.in + tokens.out,
+  };
+  let charges: Charge[] = [];
+  if (hold !== null) charges = isTurn ? turnChargesOf(hold, outcome) : chargesOf(hold, outcome);
+  return {
+    settleKey: record.id,
+    kind: 'charge',
+    isExchange: !isTurn,
+    exchangeId: record.id,
+    teamId: record.team_id,
+    keyId: record.key_id,
+    userId: record.user_id ?? null,
+    endpoint: record.endpoint,
+    model: nameOf(record.model_served ?? record.model_requested),
+    tags: (record.tags ?? []).map((tag) => nameOf(tag) ?? '').filter((tag) => tag !== ''),
+    ...cost,
+    tokensIn: tokens?.in ?? 0,
+    tokensOut: tokens?.out ?? 0,
+    priceVersion: record.cost.price_version ?? null,
+    lines: record.cost.lines ?? [],
+    readings: readings ?? [],
+    charges,
+    at: Date.parse(record.at),
+    resolves: null,
+    servicePeriod: null,
+  };
+}
+
+/** What is unknown costs what was set aside for it, until somebody knows better. */
+function costOf(record: ExchangeRecord, hold: Hold | null): Pick<Entry, 'state' | 'amount' | 'why'> {
+  const { state } = record.cost;
+  const why = record.cost.why ?? null;
+  const amount = amountOf(record);
+  if (amount === null && state !== 'pending' && state !== 'free' && hold !== null) {
+    const held = moneyHeld(hold);
+    if (held > 0n) return { state: 'estimated', amount: held, why: 'hold_stands' };
+  }
+  return { state, amount, why };
+}
+
+function amountOf({ cost }: ExchangeRecord): bigint | null {
+  return cost.pico_usd === null ? null : BigInt(cost.pico_usd);
+}
+
+function tokensOf(readings: readonly ReadingRecord[]): { readonly in: number; readonly out: number } {
+  let [sumIn, sumOut] = [0, 0];
+  for (const { meter, quantity } of readings) {
+    const unit = Object.hasOwn(METERS, meter) ? METERS[meter as keyof typeof METERS].unit : null;
+    if (unit !== 'token') continue;
+    if (meter.startsWith('output')) sumOut += Number(quantity);
+    else sumIn += Number(quantity);
+  }
+  return { in: sumIn, out: sumOut };
+}
+
+/** Without characters that no database takes, or that tear sums apart. */
+export function nameOf(text: string | null): string | null {
+  if (text === null) return null;
+  return text.replaceAll(/[\u0000-\u001f\u007f]/g, '').slice(0, NAME_CHARACTERS_MAX);
+}
+
+/** What a sweeper needs to know of an exchange whose replica is gone. */
+export type HoldDetails = Pick<Entry, 'teamId' | 'keyId' | 'userId' | 'endpoint' | 'model' | 'tags' | 'at'>;
+
+export function entryOfExpired({ exchangeId, amounts, details }: ExpiredHold): Entry {
+  // Written by the ledger when it placed the hold.
+  const known = JSON.parse(details) as HoldDetails;
+  const hold = { exchangeId, amounts };
+  const held = moneyHeld(hold);
+  return {
+    ...known,
+    settleKey: exchangeId,
+    kind: 'charge',
+    isExchange: true,
+    exchangeId,
+    state: held > 0n ? 'estimated' : 'unpriced',
+    amount: held > 0n ? held : null,
+    why: 'hold_expired',
+    tokensIn: 0,
+    tokensOut: 0,
+    priceVersion: null,
+    lines: [],
+    readings: [],
+    charges: chargesOf(hold, { state: 'unpriced', amount: null, tokens: null }),
+    resolves: null,
+    servicePeriod: null,
+  };
+}

@@ -1,0 +1,126 @@
+// Carries what the spool tells into the store: in order, in small pieces, off the way of exchanges. Settle keys make it harmless to
+// read a record again, so that the place it has come to may be kept a little late.
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
+import type { Clock } from '../domain/clock.ts';
+import type { Entry } from '../domain/entry.ts';
+import type { LedgerStore, Posted } from '../domain/ledger-store.ts';
+import type { Spool } from '../domain/stores.ts';
+import type { Log } from '../telemetry/log.ts';
+import { entryOf } from './entry-of.ts';
+
+export const LEDGER_READER = 'ledger';
+const BATCH_ROWS = 128;
+const LOOK_EVERY_MS = 100;
+const RETRY_AFTER_MS = 1000;
+/** The store's own writes are safe against a power failure by then: the place is never kept ahead of them. */
+const KEEP_PLACE_AFTER_MS = 1000;
+
+export interface Posting {
+  /** Posts all that is in the spool now. @returns whether there was anything. @throws what the store throws */
+  catchUp(): Promise<boolean>;
+  /** From now on by itself. */
+  start(): void;
+  /** Reads the spool from its beginning: what the store has already stays as it is. */
+  replay(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface PostingParts {
+  readonly spool: Spool;
+  readonly store: LedgerStore;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly onPosted: (entries: readonly Entry[], posted: Posted) => void;
+}
+
+export function openPosting({ spool, store, clock, log, onPosted }: PostingParts): Posting {
+  let seq = spool.readCursor(LEDGER_READER) ?? 0;
+  let places: { readonly seq: number; readonly atMs: number }[] = [];
+  let running: Promise<boolean> | null = null;
+  let timer: NodeJS.Timeout | null = null;
+  let isStarted = false;
+  let isClosed = false;
+
+  async function postAll(): Promise<boolean> {
+    for (let isAnything = false; ; isAnything = true) {
+      const rows = spool.readAfter(seq, BATCH_ROWS);
+      const last = rows.at(-1);
+      if (last === undefined) return isAnything;
+      const entries = rows.map((row) => readRow(row)).filter((entry) => entry !== null);
+      if (entries.length > 0) onPosted(entries, await store.post(entries));
+      seq = last.seq;
+      places.push({ seq, atMs: clock.elapsedMs() });
+      // SQLite answers at once: without this a long way to catch up would be one turn of the event loop.
+      await nextTurn();
+    }
+  }
+
+  /** One that cannot be read must not keep all after it waiting: it is said aloud, and left. */
+  function readRow(row: Parameters<typeof entryOf>[0]): Entry | null {
+    try {
+      return entryOf(row);
+    } catch (error) {
+      log.error('a record was not entered in the ledger: it cannot be read', {
+        seq: row.seq,
+        why: error instanceof Error ? error.message : String(error),
+      });
+      return null;
+    }
+  }
+
+  /** Who asks while one is under way may have written after it looked: then it looks once more. */
+  async function catchUp(): Promise<boolean> {
+    const before = running === null ? false : await running.catch(() => false);
+    running ??= postAll().finally(() => {
+      running = null;
+    });
+    return (await running) || before;
+  }
+
+  function keepPlace(): void {
+    const safeMs = clock.elapsedMs() - KEEP_PLACE_AFTER_MS;
+    const safe = places.findLast(({ atMs }) => atMs <= safeMs);
+    if (safe === undefined) return;
+    spool.writeCursor(LEDGER_READER, safe.seq);
+    places = places.filter((place) => place.seq > safe.seq);
+  }
+
+  async function look(): Promise<void> {
+    let againMs = LOOK_EVERY_MS;
+    try {
+      await catchUp();
+      keepPlace();
+    } catch (error) {
+      log.warn('the ledger is not written, will try again', {
+        why: error instanceof Error ? error.message : String(error),
+      });
+      againMs = RETRY_AFTER_MS;
+    }
+    if (isClosed) return;
+    timer = setTimeout(() => void look(), againMs);
+    timer.unref();
+  }
+
+  return {
+    catchUp,
+    start() {
+      if (isStarted) return;
+      isStarted = true;
+      timer = setTimeout(() => void look(), LOOK_EVERY_MS);
+      timer.unref();
+    },
+    async replay() {
+      await catchUp();
+      seq = 0;
+      places = [];
+      await catchUp();
+    },
+    async close() {
+      isClosed = true;
+      if (timer !== null) clearTimeout(timer);
+      // What cannot be posted now is posted at the next start.
+      await catchUp().catch(() => {});
+    },
+  };
+}

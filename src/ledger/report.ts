@@ -1,0 +1,112 @@
+// Who spent what: sums of rollups, whole days in one row each and the rest by hours. Read in slices, so that a long report never
+// holds the event loop.
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
+import type { Clock } from '../domain/clock.ts';
+import type { Grain, LedgerStore, RollupDimension, RollupSum, RollupSums } from '../domain/ledger-store.ts';
+import { NO_SUMS, grainMs, grainStart } from '../domain/rollup.ts';
+
+const HOUR_MS = grainMs('hour');
+const DAY_MS = grainMs('day');
+/** What one slice shall take of the event loop: it grows and shrinks with what the last one took. */
+const SLICE_MS = 8;
+
+export type SpendGroup = 'key' | 'team' | 'user' | 'model' | 'endpoint' | 'tag' | 'day' | 'hour';
+
+export interface SpendQuery {
+  readonly groupBy: readonly SpendGroup[];
+  /** Milliseconds since 1970, [from, to): whole hours (UTC) that begin in it. */
+  readonly from: number;
+  readonly to: number;
+  readonly where: Readonly<Partial<Record<Exclude<SpendGroup, 'day' | 'hour'>, string>>>;
+}
+
+/** Measured, estimated, unpriced and pending are kept apart: what is unknown is never 0. */
+export interface SpendRow extends RollupSums {
+  /** Empty text stands for none; `day` and `hour` are milliseconds since 1970. */
+  readonly group: Readonly<Partial<Record<SpendGroup, string | number>>>;
+}
+
+export interface SpendReport {
+  /** By what was spent, the most first; where days or hours are asked for, those in order first. */
+  readonly rows: readonly SpendRow[];
+  /** Of each exchange once, also where tags are asked for. */
+  readonly totals: RollupSums;
+}
+
+export function openReport(store: LedgerStore, clock: Clock) {
+  async function sumsOf(query: SpendQuery): Promise<Map<string, SpendRow>> {
+    const { groupBy, where } = query;
+    const byTime: SpendGroup | undefined = groupBy.find((group) => group === 'day' || group === 'hour');
+    const by = [
+      ...new Set(groupBy.map((group): RollupDimension => (group === 'day' || group === 'hour' ? 'at' : group))),
+    ];
+    const rows = new Map<string, SpendRow>();
+    const add = (found: RollupSum) => {
+      const { at, ...group } = found.group;
+      const moment = typeof at !== 'number' ? {} : byTime === 'day' ? { day: grainStart('day', at) } : { hour: at };
+      const named = { ...group, ...moment };
+      const name = groupBy.map((each) => named[each]).join('\n');
+      const before = rows.get(name) ?? { ...NO_SUMS, group: named };
+      rows.set(name, { ...plus(before, found), group: before.group });
+    };
+    for (const { grain, from, to } of stretches(query, byTime === 'hour')) {
+      let width = grainMs(grain);
+      for (let start = from; start < to; ) {
+        const end = Math.min(to, start + width);
+        const before = clock.elapsedMs();
+        for (const found of await store.sumRollups({ grain, from: start, to: end, by, where })) add(found);
+        const tookMs = clock.elapsedMs() - before;
+        if (tookMs < SLICE_MS / 2) width *= 2;
+        else if (tookMs > SLICE_MS) width = Math.max(grainMs(grain), grainStart(grain, width / 2));
+        start = end;
+        await nextTurn();
+      }
+    }
+    return rows;
+  }
+
+  return async function report(query: SpendQuery): Promise<SpendReport> {
+    const rows = [...(await sumsOf(query)).values()];
+    const whole = query.groupBy.includes('tag')
+      ? [...(await sumsOf({ ...query, groupBy: [] })).values()]
+      : (rows as readonly RollupSums[]);
+    let totals = NO_SUMS;
+    for (const row of whole) totals = plus(totals, row);
+    return { rows: rows.toSorted(order), totals };
+  };
+}
+
+/** Whole days of the time asked for, and the hours before and after them. */
+function stretches({ from, to }: SpendQuery, isHourly: boolean): { readonly grain: Grain; from: number; to: number }[] {
+  const first = Math.ceil(from / HOUR_MS) * HOUR_MS;
+  const firstDay = Math.ceil(first / DAY_MS) * DAY_MS;
+  const lastDay = grainStart('day', to);
+  if (isHourly || firstDay >= lastDay) return [{ grain: 'hour', from: first, to }];
+  return [
+    { grain: 'hour', from: first, to: firstDay },
+    { grain: 'day', from: firstDay, to: lastDay },
+    { grain: 'hour', from: lastDay, to },
+  ];
+}
+
+function plus(a: RollupSums, b: RollupSums): RollupSums {
+  return {
+    exchanges: a.exchanges + b.exchanges,
+    measured: a.measured + b.measured,
+    estimated: a.estimated + b.estimated,
+    partial: a.partial + b.partial,
+    pending: a.pending + b.pending,
+    unpriced: a.unpriced + b.unpriced,
+    free: a.free + b.free,
+    tokensIn: a.tokensIn + b.tokensIn,
+    tokensOut: a.tokensOut + b.tokensOut,
+  };
+}
+
+function order(a: SpendRow, b: SpendRow): number {
+  const [atA, atB] = [Number(a.group.day ?? a.group.hour ?? 0), Number(b.group.day ?? b.group.hour ?? 0)];
+  if (atA !== atB) return atA - atB;
+  const [sumA, sumB] = [a.measured + a.estimated, b.measured + b.estimated];
+  return sumA === sumB ? b.exchanges - a.exchanges : sumA < sumB ? 1 : -1;
+}

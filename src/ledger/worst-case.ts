@@ -1,0 +1,276 @@
+// What an exchange may cost at most, as far as its request tells: what is set aside for it. Never called where no budget binds.
+import type { Endpoint } from '../domain/endpoint.ts';
+import type { RequestFacts } from '../domain/facts.ts';
+import type { Caller } from '../domain/key.ts';
+import { type Money, divideUp } from '../domain/money.ts';
+import type { PriceQuery, Prices } from '../domain/price.ts';
+import { Refusal } from '../domain/refusal.ts';
+import type { Meter, Reading } from '../domain/usage.ts';
+
+export interface WorstCaseAsk {
+  readonly caller: Caller;
+  readonly endpoint: Endpoint | undefined;
+  /** Null for a body that is not read. */
+  readonly facts: RequestFacts | null;
+  readonly model: string | null;
+  /** Wall clock, milliseconds. */
+  readonly at: number;
+  /** Of the upstream, on which prices may depend. */
+  readonly host: string;
+  readonly prices: Prices;
+}
+
+/** Each is null where nobody knows, and 0 where there is nothing to pay. */
+export interface Worst {
+  readonly money: Money | null;
+  readonly tokens: number | null;
+}
+
+export const NOTHING_TO_PAY: Worst = { money: 0n, tokens: 0 };
+const UNKNOWN: Worst = { money: null, tokens: null };
+
+/** A token is hardly ever less than this many bytes of JSON. */
+const TOKENS_PER_5_BYTES = 2;
+/** For a model that nobody knows the longest reply of. */
+const OUTPUT_TOKENS_MAX = 128_000;
+/** A hosted tool without a bound on its calls, and what one call may bring into the context. */
+const TOOL_CALLS = 10;
+const TOOL_CALL_TOKENS = 8000;
+/** A rolling hold of a socket: one minute of sound each way, and what is written meanwhile. */
+const SOCKET_SECONDS = 60;
+const SOUND_TOKENS_PER_SECOND = 20;
+const SOCKET_TEXT_TOKENS = 4000;
+/** No codec in use needs fewer bytes for a second. */
+const SOUND_BYTES_PER_SECOND = 1000;
+const SPEECH_TOKENS_PER_CHARACTER = 4;
+const IMAGE_TOKENS: Readonly<Record<string, number>> = { low: 408, medium: 1584, high: 6240 };
+
+/** Below this no model's rates depend on how much is sent, so that rates found once are good for all; above, it is priced as it is. */
+const FLAT_TOKENS_MAX = 100_000;
+const RATES_MAX = 5000;
+const RATE_MS = 60_000;
+const MILLION = 1_000_000n;
+
+export interface WorstCases {
+  of(ask: WorstCaseAsk): Worst | { readonly refusal: Refusal };
+}
+
+/** @param outputOf what a model's replies were long so far, with a margin; null while too few were seen */
+export function openWorstCases(outputOf: (model: string) => number | null): WorstCases {
+  const rates = new Map<string, { readonly rates: Rates; readonly untilMs: number }>();
+
+  function of(ask: WorstCaseAsk): Worst | { readonly refusal: Refusal } {
+    const { endpoint, caller } = ask;
+    if (endpoint?.billing === 'free' || endpoint?.billing === 'repeated') return NOTHING_TO_PAY;
+    const worst = endpoint === undefined || endpoint.billing === 'unpriced' ? UNKNOWN : metered(ask, endpoint);
+    if ('refusal' in worst || worst.money !== null || caller.key.onUnpriced === 'allow') return worst;
+    // Work that is settled when it ends has a price, though not one that its request tells.
+    if (endpoint?.billing === 'deferred' && isPriced(ask)) return worst;
+    const what = ask.model === null ? 'What is called' : `The model ${ask.model.slice(0, 100)}`;
+    const message = `${what} has no price that is known here, and this key may not call what has none. The operator sets a price with prices.overrides, or the key's on_unpriced to "allow".`;
+    return { refusal: new Refusal('model_not_priced', message, { param: 'model' }) };
+  }
+
+  function metered(ask: WorstCaseAsk, endpoint: Endpoint): Worst | { readonly refusal: Refusal } {
+    const { facts, model } = ask;
+    if (model === null) return UNKNOWN;
+    if (endpoint.transport === 'websocket') return socket(ask, model);
+    switch (endpoint.group) {
+      case 'audio':
+        return sound(ask, model);
+      case 'images':
+        return images(ask, model);
+      case 'videos':
+        return videos(ask);
+      case 'batches':
+      case 'fine_tuning':
+      case 'vector_stores':
+      case 'containers':
+        return UNKNOWN;
+      case 'embeddings':
+        return tokens(ask, model, inputOf(facts), 0);
+      default: {
+        const output = outputTokens(ask, model);
+        if (typeof output !== 'number') return output;
+        return withTools(ask, model, output);
+      }
+    }
+  }
+
+  function outputTokens({ caller, facts, prices }: WorstCaseAsk, model: string): number | { refusal: Refusal } {
+    const count = Math.max(1, facts?.count ?? 1);
+    const most = prices.maxOutputTokens(model);
+    const asked = facts?.maxOutputTokens ?? null;
+    if (asked !== null) return (most === null ? asked : Math.min(asked, most)) * count;
+    switch (caller.key.onUnbounded) {
+      case 'refuse': {
+        const message =
+          'This key may only ask for replies of a bounded length: set max_completion_tokens (max_output_tokens for responses), or let the operator set the key\'s on_unbounded.';
+        return { refusal: new Refusal('bad_request', message, { param: 'max_completion_tokens' }) };
+      }
+      case 'learned': {
+        const learnt = outputOf(model);
+        return (learnt ?? most ?? OUTPUT_TOKENS_MAX) * count;
+      }
+      case 'assume_max':
+        return (most ?? OUTPUT_TOKENS_MAX) * count;
+    }
+  }
+
+  function withTools(ask: WorstCaseAsk, model: string, output: number): Worst {
+    const { facts } = ask;
+    const hosted = (facts?.tools ?? []).filter((tool) => !OWN_TOOLS.has(tool));
+    if (hosted.length === 0) return tokens(ask, model, inputOf(facts), output);
+    const calls = facts?.maxToolCalls ?? TOOL_CALLS;
+    const worst = tokens(ask, model, inputOf(facts) + calls * TOOL_CALL_TOKENS, output);
+    let fee = 0n;
+    for (const tool of hosted) {
+      const meter = TOOL_METERS[tool.replace(/_\d{4}_\d\d_\d\d$/, '')];
+      const cost = meter === undefined ? null : priceOf(ask, [{ meter, quantity: quantityOf(meter, calls) }]);
+      // The dearest of the tools may be the one that is called each time.
+      if (cost !== null && cost > fee) fee = cost;
+    }
+    return { ...worst, money: worst.money === null ? null : worst.money + fee };
+  }
+
+  function tokens(ask: WorstCaseAsk, model: string, input: number, output: number): Worst {
+    const sum = input + output;
+    if (input > FLAT_TOKENS_MAX) {
+      const given = dearest(ask, INPUTS, input, []);
+      const both = given && dearest(ask, output === 0 ? [] : OUTPUTS, output, [given.reading]);
+      return { money: both?.money ?? given?.money ?? null, tokens: sum };
+    }
+    const known = ratesOf(ask, model);
+    if (known.input === null && known.output === null) return { money: null, tokens: sum };
+    const money = BigInt(input) * (known.input ?? 0n) + BigInt(output) * (known.output ?? 0n);
+    return { money: divideUp(money, MILLION), tokens: sum };
+  }
+
+  function ratesOf(ask: WorstCaseAsk, model: string): Rates {
+    const { prices, host, facts, caller, at } = ask;
+    const name = `${prices.version}\n${model}\n${facts?.serviceTier ?? ''}\n${host}\n${caller.key.id}`;
+    const known = rates.get(name);
+    if (known !== undefined && at < known.untilMs && at >= known.untilMs - RATE_MS) return known.rates;
+    if (rates.size >= RATES_MAX) rates.delete(rates.keys().next().value!);
+    const input = dearest(ask, INPUTS, FLAT_TOKENS_MAX, []);
+    const output = dearest(ask, OUTPUTS, Number(MILLION), []);
+    const found = {
+      input: input && divideUp(input.money * MILLION, BigInt(FLAT_TOKENS_MAX)),
+      output: output && output.money,
+    };
+    rates.set(name, { rates: found, untilMs: at + RATE_MS });
+    return found;
+  }
+
+  function sound(ask: WorstCaseAsk, model: string): Worst {
+    const { facts } = ask;
+    const characters = facts?.inputCharacters ?? null;
+    if (characters !== null) {
+      const spoken = priceOf(ask, [{ meter: 'speech_characters', quantity: BigInt(characters) }]);
+      if (spoken !== null) return { money: spoken, tokens: 0 };
+      return tokens(ask, model, characters, characters * SPEECH_TOKENS_PER_CHARACTER);
+    }
+    const seconds = Math.ceil((facts?.bodyBytes ?? 0) / SOUND_BYTES_PER_SECOND);
+    const heard = priceOf(ask, [{ meter: 'transcribed_seconds', quantity: BigInt(seconds) * 1000n }]);
+    if (heard !== null) return { money: heard, tokens: 0 };
+    return tokens(ask, model, seconds * SOUND_TOKENS_PER_SECOND, seconds * SOUND_TOKENS_PER_SECOND);
+  }
+
+  function images(ask: WorstCaseAsk, model: string): Worst {
+    const { facts } = ask;
+    const count = Math.max(1, facts?.count ?? 1);
+    const quality = facts?.quality ?? null;
+    const variant = `${facts?.size ?? '1024x1024'}/${quality ?? 'standard'}`;
+    const whole = priceOf(ask, [{ meter: 'images', quantity: BigInt(count), variant }]);
+    if (whole !== null) return { money: whole, tokens: 0 };
+    const each = IMAGE_TOKENS[quality ?? 'high'] ?? IMAGE_TOKENS['high']!;
+    return tokens(ask, model, inputOf(facts), count * each);
+  }
+
+  function videos(ask: WorstCaseAsk): Worst {
+    const { facts } = ask;
+    const seconds = facts?.seconds ?? null;
+    if (seconds === null) return UNKNOWN;
+    const reading: Reading = { meter: 'video_seconds', quantity: BigInt(Math.ceil(seconds * 1000)) };
+    const variant = facts?.size ?? null;
+    const money = (variant === null ? null : priceOf(ask, [{ ...reading, variant }])) ?? priceOf(ask, [reading]);
+    return { money, tokens: 0 };
+  }
+
+  function socket(ask: WorstCaseAsk, model: string): Worst {
+    const active = priceOf(ask, [{ meter: 'live_active_seconds', quantity: BigInt(SOCKET_SECONDS) * 1000n }]);
+    if (active !== null) return { money: active, tokens: 0 };
+    const heard = priceOf(ask, [{ meter: 'transcribed_seconds', quantity: BigInt(SOCKET_SECONDS) * 1000n }]);
+    if (heard !== null) return { money: heard, tokens: 0 };
+    const each = SOCKET_SECONDS * SOUND_TOKENS_PER_SECOND;
+    return tokens(ask, model, each + SOCKET_TEXT_TOKENS, each);
+  }
+
+  return { of };
+}
+
+interface Rates {
+  /** Pico-dollars for a million tokens; null where there is no rate. */
+  readonly input: Money | null;
+  readonly output: Money | null;
+}
+
+/** What is sent may be any of these: the dearest is set aside. */
+const INPUTS: readonly Meter[] = ['input_text', 'input_text_written', 'input_text_written_12h', 'input_audio', 'input_image'];
+const OUTPUTS: readonly Meter[] = ['output_text', 'output_audio', 'output_image'];
+/** Those that the caller runs. */
+const OWN_TOOLS = new Set(['function', 'custom', 'mcp', 'local_shell', 'apply_patch']);
+const TOOL_METERS: Readonly<Record<string, Meter>> = {
+  web_search: 'web_search_calls',
+  web_search_preview: 'web_search_preview_calls',
+  file_search: 'file_search_calls',
+  code_interpreter: 'container_1g_seconds',
+};
+/** A container is billed for twenty minutes, whatever runs in it. */
+const CONTAINER_MS = 20n * 60n * 1000n;
+
+function quantityOf(meter: Meter, calls: number): bigint {
+  return meter === 'container_1g_seconds' ? CONTAINER_MS : BigInt(calls);
+}
+
+function inputOf(facts: RequestFacts | null): number {
+  return Math.ceil(((facts?.bodyBytes ?? 0) * TOKENS_PER_5_BYTES) / 5);
+}
+
+function dearest(
+  ask: WorstCaseAsk,
+  meters: readonly Meter[],
+  quantity: number,
+  beside: readonly Reading[],
+): { readonly money: Money; readonly reading: Reading } | null {
+  let most: { readonly money: Money; readonly reading: Reading } | null = null;
+  for (const meter of meters) {
+    const reading: Reading = { meter, quantity: BigInt(quantity) };
+    const money = priceOf(ask, [...beside, reading]);
+    if (money !== null && (most === null || money > most.money)) most = { money, reading };
+  }
+  return most;
+}
+
+/** At the tier that is asked for, or at the usual one where that is dearer: a cheaper one is not always given. */
+function priceOf({ prices, model, at, host, facts, caller }: WorstCaseAsk, readings: readonly Reading[]): Money | null {
+  const query: PriceQuery = {
+    model,
+    at,
+    serviceTier: null,
+    mode: 'standard',
+    host,
+    teamId: caller.team.id,
+    keyId: caller.key.id,
+    readings,
+  };
+  const usual = prices.price(query);
+  const tier = facts?.serviceTier ?? null;
+  const asked = tier === null ? usual : prices.price({ ...query, serviceTier: tier });
+  const amounts = [usual, asked].map(({ state, amount }) => (state === 'priced' ? amount : null));
+  return amounts.reduce((most, amount) => (most === null || (amount !== null && amount > most) ? amount : most), null);
+}
+
+function isPriced(ask: WorstCaseAsk): boolean {
+  return ask.model === null || dearest(ask, [...INPUTS, ...OUTPUTS], 1000, []) !== null;
+}

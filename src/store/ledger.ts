@@ -1,0 +1,199 @@
+// The ledger in the shared store: budgets, their windows, entries, and the sums that reports are made of.
+import type { Kysely } from 'kysely';
+
+import type { LedgerStore, RollupDimension, RollupSum } from '../domain/ledger-store.ts';
+import type { Engine } from './engine.ts';
+import { sharedHolds } from './ledger-holds.ts';
+import { COUNTERS, addToRollups, addToWindows, lockBudgets, post } from './ledger-post.ts';
+import { budgetRow, toBudget, toEntry, toRollup, toWindow, whole } from './ledger-rows.ts';
+import type { Schema } from './schema.ts';
+
+/** Old windows that go at once. */
+const FORGET_ROWS = 500;
+
+export function ledgerStore(engine: Engine): LedgerStore {
+  const { db } = engine;
+  return {
+    isShared: engine.name === 'postgres',
+    now: () => engine.now(),
+
+    async insertBudget(budget) {
+      const row = { ...budgetRow(budget), changed_at: engine.now(), is_deleted: 0 };
+      await db.insertInto('budgets').values(row).execute();
+    },
+    updateBudget: (id, change) =>
+      db.transaction().execute(async (tx) => {
+        const query = tx.selectFrom('budgets').selectAll().where('id', '=', id).where('is_deleted', '=', 0);
+        const row = await engine.lockRows(query).executeTakeFirst();
+        if (row === undefined) return null;
+        const budget = change(toBudget(row));
+        const changed = { ...budgetRow(budget), changed_at: engine.now() };
+        await tx.updateTable('budgets').set(changed).where('id', '=', id).execute();
+        return budget;
+      }),
+    async deleteBudget(id) {
+      const query = db.updateTable('budgets').set({ is_deleted: 1, changed_at: engine.now() });
+      const { numUpdatedRows } = await query.where('id', '=', id).where('is_deleted', '=', 0).executeTakeFirstOrThrow();
+      return numUpdatedRows > 0n;
+    },
+    async budgetsChangedSince(atMs) {
+      const rows = await db.selectFrom('budgets').selectAll().where('changed_at', '>=', atMs).orderBy('id').execute();
+      return rows.map((row) => ({
+        budget: toBudget(row),
+        isDeleted: row.is_deleted === 1,
+        changedAt: row.changed_at,
+      }));
+    },
+
+    async windowsSince(atMs) {
+      const rows = await db
+        .selectFrom('budget_windows')
+        .selectAll()
+        .where('account', '=', '')
+        .where((eb) => eb.or([eb('window_start', '>=', atMs), eb('window_start', '=', 0)]))
+        .execute();
+      return rows.map(toWindow);
+    },
+    async windowsOf(budgetId, account, sinceMs) {
+      const rows = await db
+        .selectFrom('budget_windows')
+        .selectAll()
+        .where('budget_id', '=', budgetId)
+        .where('account', '=', account)
+        .where('window_start', '>=', sinceMs)
+        .execute();
+      return rows.map(toWindow);
+    },
+    async sumOf(budgetId, sinceMs) {
+      const row = await db
+        .selectFrom('budget_windows')
+        .select(({ fn }) => [
+          fn.sum('spent_hi').as('spent_hi'),
+          fn.sum('spent_lo').as('spent_lo'),
+          fn.sum('held_hi').as('held_hi'),
+          fn.sum('held_lo').as('held_lo'),
+        ])
+        .where('budget_id', '=', budgetId)
+        .where('window_start', '>=', sinceMs)
+        .executeTakeFirst();
+      return {
+        spent: whole(row?.spent_hi ?? 0, row?.spent_lo ?? 0),
+        held: whole(row?.held_hi ?? 0, row?.held_lo ?? 0),
+      };
+    },
+    async forgetWindows(budgetId, beforeMs) {
+      // A budget of an end user has many accounts: old ones go a few at a time.
+      const old = await db
+        .selectFrom('budget_windows')
+        .select(['account', 'window_start'])
+        .where('budget_id', '=', budgetId)
+        .where('window_start', '<', beforeMs)
+        .where('held_hi', '=', 0)
+        .where('held_lo', '=', 0)
+        .limit(FORGET_ROWS)
+        .execute();
+      for (const { account, window_start } of old) {
+        await db
+          .deleteFrom('budget_windows')
+          .where('budget_id', '=', budgetId)
+          .where('account', '=', account)
+          .where('window_start', '=', window_start)
+          .execute();
+      }
+    },
+
+    post: (entries) => db.transaction().execute((tx) => post(engine, tx, entries)),
+    async findEntry(settleKey) {
+      const query = db.selectFrom('entries').selectAll().where('settle_key', '=', settleKey);
+      const row = await query.executeTakeFirst();
+      return row ? toEntry(row) : null;
+    },
+    async entriesAfter(settleKey, limit) {
+      const query = db.selectFrom('entries').selectAll().where('settle_key', '>', settleKey).orderBy('settle_key');
+      return (await query.limit(limit).execute()).map(toEntry);
+    },
+
+    sumRollups: (query) => sumRollups(db, query),
+    async readRollups(grain, from, to) {
+      const query = db.selectFrom('rollups').selectAll().where('grain', '=', grain);
+      return (await query.where('at', '>=', from).where('at', '<', to).execute()).map(toRollup);
+    },
+    correct: (charges, rollups) =>
+      db.transaction().execute(async (tx) => {
+        await lockBudgets(engine, tx, charges);
+        await addToWindows(tx, charges, []);
+        await addToRollups(tx, rollups);
+      }),
+    async allWindows(after, limit) {
+      let query = db.selectFrom('budget_windows').selectAll();
+      if (after !== null) {
+        const { budgetId, account, windowStart } = after;
+        query = query.where((eb) =>
+          eb.or([
+            eb('budget_id', '>', budgetId),
+            eb.and([eb('budget_id', '=', budgetId), eb('account', '>', account)]),
+            eb.and([
+              eb('budget_id', '=', budgetId),
+              eb('account', '=', account),
+              eb('window_start', '>', windowStart),
+            ]),
+          ]),
+        );
+      }
+      const ordered = query.orderBy('budget_id').orderBy('account').orderBy('window_start');
+      return (await ordered.limit(limit).execute()).map(toWindow);
+    },
+
+    holds: engine.name === 'postgres' ? sharedHolds(engine) : null,
+  };
+}
+
+const DIMENSIONS = {
+  at: 'at',
+  tag: 'tag',
+  team: 'team_id',
+  key: 'key_id',
+  user: 'user_id',
+  model: 'model',
+  endpoint: 'endpoint',
+} as const satisfies Record<RollupDimension, keyof Schema['rollups']>;
+
+const SUMS = [
+  ...COUNTERS,
+  ...(['measured_hi', 'measured_lo', 'estimated_hi', 'estimated_lo'] as const),
+] as const satisfies readonly (keyof Schema['rollups'])[];
+
+async function sumRollups(
+  db: Kysely<Schema>,
+  { grain, from, to, by, where }: Parameters<LedgerStore['sumRollups']>[0],
+): Promise<readonly RollupSum[]> {
+  let query = db
+    .selectFrom('rollups')
+    .select(({ fn }) => SUMS.map((name) => fn.sum<number | string>(name).as(name)))
+    .where('grain', '=', grain)
+    .where('at', '>=', from)
+    .where('at', '<', to);
+  // Rows of tags count an exchange once for each of them: they are asked for by tag alone.
+  if (by.includes('tag')) query = query.where('tag', '!=', '');
+  if (!by.includes('tag') || where.tag !== undefined) query = query.where('tag', '=', where.tag ?? '');
+  for (const [name, value] of Object.entries(where)) {
+    // The keys of `where` are dimensions by its type.
+    if (name !== 'tag') query = query.where(DIMENSIONS[name as RollupDimension], '=', value);
+  }
+  const columns = by.map((name) => DIMENSIONS[name]);
+  const rows = await (columns.length === 0 ? query : query.select(columns).groupBy(columns)).execute();
+  return rows
+    .filter((row) => row.exchanges !== null)
+    .map((row) => ({
+      group: Object.fromEntries(by.map((name) => [name, row[DIMENSIONS[name]]])),
+      exchanges: Number(row.exchanges),
+      measured: whole(row.measured_hi, row.measured_lo),
+      estimated: whole(row.estimated_hi, row.estimated_lo),
+      partial: Number(row.partial),
+      pending: Number(row.pending),
+      unpriced: Number(row.unpriced),
+      free: Number(row.free),
+      tokensIn: Number(row.tokens_in),
+      tokensOut: Number(row.tokens_out),
+    }));
+}
