@@ -19,7 +19,20 @@ export interface Finding {
 /** From the ground up. A room imports from floors below its own. */
 const FLOORS: readonly (readonly string[])[] = [
   ['domain', 'config', 'telemetry'],
-  ['keys', 'audit', 'limits', 'ledger', 'ownership', 'upstream', 'logging', 'openai', 'http', 'store', 'sandbox'],
+  [
+    'keys',
+    'audit',
+    'limits',
+    'ledger',
+    'ownership',
+    'estimates',
+    'upstream',
+    'logging',
+    'openai',
+    'http',
+    'store',
+    'sandbox',
+  ],
   ['proxy', 'assistants', 'admin'],
   ['gateway'],
   ['cli'],
@@ -68,6 +81,12 @@ const OWNED_IMPORTS: readonly (Owner & { readonly specifier: RegExp })[] = [
     specifier: /^(kysely(\/.*)?|node:sqlite|pg)$/,
     owners: ['src/store/'],
     wayOut: 'add a function to src/store/',
+  },
+  {
+    what: 'the tokenizer',
+    specifier: /^gpt-tokenizer(\/|$)/,
+    owners: ['src/estimates/'],
+    wayOut: 'count tokens through src/estimates/estimates.ts, in its thread',
   },
   { what: 'redis', specifier: /^ioredis$/, owners: ['src/limits/'], wayOut: 'add a function to src/limits/' },
   {

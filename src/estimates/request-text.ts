@@ -1,0 +1,110 @@
+// What of a request's body a model reads as text: messages, instructions, prompts, tools. Of a body that is cut off, what can be
+// made out.
+
+export interface RequestText {
+  readonly texts: readonly string[];
+  readonly messages: number;
+  readonly images: number;
+  /** Of prompts that are tokens already. */
+  readonly tokens: number;
+  /** Of the body, as far as it is text: 1 where all was here. */
+  readonly seenShare: number;
+}
+
+interface Gathering {
+  texts: string[];
+  messages: number;
+  images: number;
+  tokens: number;
+}
+
+/** Members that models read. */
+const READ = ['instructions', 'prompt', 'messages', 'input'];
+/** Their JSON is about what the model reads of them. */
+const READ_AS_JSON = ['tools', 'functions', 'response_format', 'text'];
+/** Members within a message that name things and are not read. */
+const UNREAD = new Set(['id', 'type', 'role', 'call_id', 'tool_call_id', 'file_id', 'item_id', 'status', 'detail']);
+const IMAGES = new Set(['image_url', 'input_image']);
+const DEPTH_MAX = 16;
+
+export function readRequest(head: Buffer, bodyBytes: number): RequestText {
+  if (head.length >= bodyBytes) {
+    try {
+      return { ...readWhole(JSON.parse(head.toString('utf8'))), seenShare: 1 };
+    } catch {
+      // Not JSON: read like one that is cut off.
+    }
+  }
+  return readBeginning(head, bodyBytes);
+}
+
+function readWhole(body: unknown): Gathering {
+  const gathering: Gathering = { texts: [], messages: 0, images: 0, tokens: 0 };
+  if (typeof body !== 'object' || body === null) return gathering;
+  for (const [name, value] of Object.entries(body)) {
+    if (READ.includes(name)) gather(value, gathering, 0);
+    else if (READ_AS_JSON.includes(name) && typeof value === 'object') gathering.texts.push(JSON.stringify(value));
+  }
+  return gathering;
+}
+
+function gather(value: unknown, into: Gathering, depth: number): void {
+  if (typeof value === 'string') into.texts.push(value);
+  else if (typeof value === 'number') into.tokens++;
+  if (typeof value !== 'object' || value === null || depth > DEPTH_MAX) return;
+  if (Array.isArray(value)) {
+    for (const each of value) gather(each, into, depth + 1);
+    return;
+  }
+  if ('type' in value && typeof value.type === 'string' && IMAGES.has(value.type)) {
+    into.images++;
+    return;
+  }
+  if ('role' in value) into.messages++;
+  for (const [name, each] of Object.entries(value)) {
+    if (!UNREAD.has(name) && !isEncoded(each)) gather(each, into, depth + 1);
+  }
+}
+
+function isEncoded(value: unknown): boolean {
+  return typeof value === 'string' && value.startsWith('data:');
+}
+
+const STRING = /"((?:[^"\\]|\\.)*)"\s*(:?)/gs;
+/** Values of the members above. */
+const NAMES =
+  /^(user|assistant|system|developer|tool|text|input_text|output_text|function|message|image_url|input_image)$/;
+const ROLE = /"role"\s*:/g;
+const IMAGE = /"(image_url|input_image)"\s*,/g;
+
+function readBeginning(head: Buffer, bodyBytes: number): RequestText {
+  const json = head.toString('utf8');
+  const texts: string[] = [];
+  let end = 0;
+  for (const match of json.matchAll(STRING)) {
+    end = match.index + match[0].length;
+    const [, raw, colon] = match;
+    if (colon === ':' || raw === '' || NAMES.test(raw!) || raw!.startsWith('data:')) continue;
+    texts.push(unescaped(raw!));
+  }
+  // The text in whose middle the beginning ends.
+  const open = json.indexOf('"', end);
+  const isInImage = open !== -1 && json.startsWith('"data:', open);
+  if (open !== -1 && !isInImage) texts.push(json.slice(open + 1));
+  return {
+    texts,
+    messages: json.match(ROLE)?.length ?? 0,
+    images: json.match(IMAGE)?.length ?? 0,
+    tokens: 0,
+    // Behind an image that does not end here, text is not to be expected at the rate of before.
+    seenShare: isInImage ? 1 : Math.min(1, head.length / bodyBytes),
+  };
+}
+
+function unescaped(raw: string): string {
+  try {
+    return JSON.parse(`"${raw}"`) as string;
+  } catch {
+    return raw;
+  }
+}
