@@ -206,7 +206,7 @@ export async function openCallers(stores: CallerStores, clock: Clock, rememberMs
   /** What ran out by itself, without anybody asking. */
   function sweep(): void {
     const now = clock.now();
-    for (const remembered of callers.values()) if (!opens(remembered.caller, remembered.opener, now)) end(remembered);
+    for (const remembered of callers.values()) if (hasRunOut(remembered, now)) end(remembered);
     if (unread.size === 0) return;
     const again = [...unread].map((id) => ({ id }));
     unread.clear();
@@ -250,6 +250,12 @@ function isOpener(key: VirtualKey, opener: Opener, now: number): boolean {
   if (opener === key.id || equalHashes(key.tokenHash, opener)) return true;
   const { formerToken } = key;
   return formerToken !== null && now < formerToken.until && equalHashes(formerToken.hash, opener);
+}
+
+/** By time alone, for all that is remembered in one go: every other ending is told by whoever made it. */
+function hasRunOut({ caller: { key }, opener }: Remembered, now: number): boolean {
+  const { expiresAt, formerToken } = key;
+  return (expiresAt !== null && now >= expiresAt) || (formerToken?.hash === opener && now >= formerToken.until);
 }
 
 /** A digest is hexadecimal and never looks like an id. */

@@ -42,7 +42,11 @@ function watched(stores: CallerStores) {
     await seen.before();
     return found;
   };
-  return { seen, stores: { ...stores, keys: { ...stores.keys, findKeyByTokenHash } } };
+  const findKey: KeyStore['findKey'] = async (id) => {
+    await seen.before();
+    return stores.keys.findKey(id);
+  };
+  return { seen, stores: { ...stores, keys: { ...stores.keys, findKeyByTokenHash, findKey } } };
 }
 
 const refusedWith = (code: string, field: string, says: RegExp) => (error: unknown) => {
@@ -452,6 +456,21 @@ onBothEngines('keys', (open) => {
     await assert.rejects(async () => keys.findCaller('invented-token-of-no-form'), isAway);
     lookups.seen.before = async () => {};
     assert.ok(await opens(token));
+  });
+
+  test('a key that is revoked while the store can no longer be read ends what it opened once it can', async () => {
+    const { key, token } = await keys.create({ name: 'web' }, ANN);
+    const caller = must(await keys.findCaller(token));
+    lookups.seen.before = async () => {
+      throw new Error('away');
+    };
+    assert.equal(must(await keys.revoke(key.id, ANN)).status, 'revoked');
+    await assert.rejects(async () => keys.findCaller(token), Refusal);
+    assert.deepEqual(closed, []);
+    lookups.seen.before = async () => {};
+    await eventually('the end of the key is told', () => closed.length > 0);
+    assert.ok(closed[0]!.covers(caller));
+    assert.equal(await opens(token), false);
   });
 
   describe('another replica', () => {
