@@ -46,15 +46,22 @@ export interface ReplyFacts {
   readonly status: string | null;
   /** Finished calls of hosted tools by kind; a web search counts where its action is a search. */
   readonly toolCalls: Readonly<Partial<Record<HostedTool, number>>>;
+  /** What making images by tool used, at the prices of another model; null where no tool made one, or none is told of. */
+  readonly imageTool: { readonly model: string | null; readonly usage: unknown } | null;
   /** Ids of containers that code ran in. */
   readonly containers: readonly string[];
   /** Elements of `data`, such as images. */
   readonly dataCount: number | null;
-  /** `duration` of a verbose transcription, seconds. */
+  /** `duration` of a verbose transcription, or how long the speech lasts that the reply is, as its bytes tell; seconds. */
   readonly durationSeconds: number | null;
-  /** Text that the model wrote, as far as it was seen, at most a bound: for estimates where nothing is reported. */
+  /** Of an image or a video. */
+  readonly size: string | null;
+  readonly quality: string | null;
+  /** Of a container, such as `4g`. */
+  readonly memoryLimit: string | null;
+  /** Text that the model wrote, at most a bound: for estimates, and empty where usage is reported. */
   readonly outputText: string;
-  /** UTF-8 bytes of all text seen, beyond the bound too. */
+  /** UTF-8 bytes of all text seen; beyond a bound, reckoned from what was read of it. */
   readonly outputTextBytes: number;
 }
 
@@ -67,9 +74,13 @@ export const NOTHING_SEEN: ReplyFacts = {
   object: null,
   status: null,
   toolCalls: {},
+  imageTool: null,
   containers: [],
   dataCount: null,
   durationSeconds: null,
+  size: null,
+  quality: null,
+  memoryLimit: null,
   outputText: '',
   outputTextBytes: 0,
 };

@@ -1,12 +1,15 @@
 // Usage in the frames that an upstream sends over a WebSocket: one such exchange holds many billed things. Looks at frames
-// only, never throws, and never parses one that reports nothing.
-import type { StreamUsage } from '../domain/endpoint.ts';
-import { ENDPOINTS } from './endpoint-rows.ts';
-import { readReplyFacts } from './usage.ts';
+// only, never throws, and never reads one that reports nothing.
+import type { ReplyFacts } from '../domain/facts.ts';
+import { Findings, USAGE_BYTES_MAX, factsOf, wantsOfReply } from './findings.ts';
+import { JsonReader, planOf } from './json-reader.ts';
+import { type UsageReport, reportsOn } from './usage-reports.ts';
 
 /** One response within a WebSocket, or the transcription of what was said to it. */
 export interface Turn {
   readonly kind: 'response' | 'transcription';
+  /** What the event that ended it tells. */
+  readonly facts: ReplyFacts;
   /** The upstream's own usage object; undefined where the turn ended without one. */
   readonly usage: unknown;
   readonly model: string | null;
@@ -21,16 +24,12 @@ export interface TurnReader {
   readonly usage: unknown;
 }
 
-/** A longer frame is not parsed; its ends are searched. */
-const FRAME_BYTES_MAX = 1024 * 1024;
 /** Where an event says what it is. */
 const TYPE_BYTES = 512;
-const HEAD_BYTES = 4 * 1024;
-const TAIL_BYTES = 16 * 1024;
 /** Turns remembered, so that none is told twice. */
 const TOLD_MAX = 1000;
 
-const USAGE = Buffer.from('"usage"');
+const USAGE = Buffer.from('usage"');
 const TRANSCRIPTION = 'conversation.item.input_audio_transcription.completed';
 /** They name the models that later events leave out. */
 const SESSION_EVENTS = [
@@ -39,33 +38,25 @@ const SESSION_EVENTS = [
   '"transcription_session.created"',
   '"transcription_session.updated"',
 ].map((name) => Buffer.from(name));
+const SESSION_MODELS = [
+  'session.model',
+  'session.audio.input.transcription.model',
+  'session.input_audio_transcription.model',
+];
 
-/** What any row knows of usage on sockets; a socket at an unknown path is read in the same way. */
-const REPORTS = new Map<string, Report>();
-for (const { transport, streamUsage } of ENDPOINTS) {
-  if (transport === 'websocket') for (const report of streamUsage ?? []) noteReport(report);
-}
-
-interface Report {
-  readonly event: string;
-  /** As it stands in a frame, quotes included. */
+/** A report, and its event as it stands in a frame, quotes included. */
+interface Report extends UsageReport {
   readonly quoted: Buffer;
-  /** Members that lead to the usage object. */
-  readonly path: readonly string[];
-  readonly isCumulative: boolean;
 }
+const REPORTS = new Map<string, Report>();
+for (const [event, report] of reportsOn('websocket'))
+  REPORTS.set(event, { ...report, quoted: Buffer.from(`"${event}"`) });
 
-function noteReport({ event, path, cumulative }: StreamUsage): void {
-  if (event === null) return;
-  const names = path.split('.');
-  REPORTS.set(event, {
-    event,
-    quoted: Buffer.from(`"${event}"`),
-    // A row may point deeper, at what is charged; the record keeps the object as reported.
-    path: names.slice(0, names.indexOf('usage') + 1),
-    isCumulative: cumulative,
-  });
-}
+const PLAN = planOf([
+  ...['type', 'item_id', 'content_index', 'model', ...SESSION_MODELS].map((path) => ({ path, as: 'value' }) as const),
+  ...wantsOfReply('response.'),
+  ...['usage', 'response.usage'].map((path) => ({ path, as: 'value', bytesMax: USAGE_BYTES_MAX }) as const),
+]);
 
 export function openTurnReader(): TurnReader {
   const told = new Set<string>();
@@ -75,53 +66,42 @@ export function openTurnReader(): TurnReader {
 
   function read(frame: Buffer): Turn | null {
     const start = frame.subarray(0, TYPE_BYTES);
-    const isLong = frame.length > FRAME_BYTES_MAX;
-    if (!isLong && SESSION_EVENTS.some((name) => start.includes(name))) readSession(parse(frame));
-    if (isLong) return readLong(frame, start);
+    if (SESSION_EVENTS.some((name) => start.includes(name))) readSession(findIn(frame));
     if (!frame.includes(USAGE)) return null;
-    for (const { quoted } of REPORTS.values()) if (frame.includes(quoted)) return readReport(parse(frame));
+    for (const { quoted } of REPORTS.values()) if (frame.includes(quoted)) return readReport(findIn(frame));
     return null;
   }
 
-  function readSession(event: unknown): void {
-    const named = member(event, 'session', 'model');
-    if (typeof named === 'string') model = named;
-    const input =
-      member(event, 'session', 'audio', 'input', 'transcription', 'model') ??
-      member(event, 'session', 'input_audio_transcription', 'model');
-    if (typeof input === 'string') transcriptionModel = input;
+  function readSession(found: Findings | null): void {
+    if (found === null) return;
+    const [sessionPath, ...inputPaths] = SESSION_MODELS;
+    model = found.string(sessionPath!) ?? model;
+    for (const path of inputPaths) transcriptionModel = found.string(path) ?? transcriptionModel;
   }
 
-  function readReport(event: unknown): Turn | null {
-    const type = member(event, 'type');
-    const report = typeof type === 'string' ? REPORTS.get(type) : undefined;
-    if (report === undefined) return null;
-    const reported = member(event, ...report.path);
-    const found = typeof reported === 'object' && reported !== null ? reported : undefined;
+  function readReport(found: Findings | null): Turn | null {
+    const report = REPORTS.get(found?.string('type') ?? '');
+    if (found === null || report === undefined) return null;
+    const reported = found.values[report.path];
+    const object = typeof reported === 'object' && reported !== null ? reported : undefined;
     if (report.isCumulative) {
-      usage = found ?? usage;
+      usage = object ?? usage;
       return null;
     }
-    const id = member(event, 'response', 'id') ?? member(event, 'item_id');
-    if (typeof id === 'string' && !isFirst(`${report.event} ${id} ${String(member(event, 'content_index'))}`))
-      return null;
-    const served = member(event, 'response', 'model');
-    return turnOf(report.event, found, typeof served === 'string' ? served : null);
+    const id = found.string('response.id') ?? found.string('item_id');
+    if (id !== null && !isFirst(`${report.event} ${id} ${String(found.values['content_index'])}`)) return null;
+    return turnOf(report.event, object, factsOf(found, 'response.', object === undefined ? [] : [object]));
   }
 
-  function readLong(frame: Buffer, start: Buffer): Turn | null {
-    for (const { event, quoted, isCumulative } of REPORTS.values()) {
-      if (isCumulative || !start.includes(quoted)) continue;
-      const facts = readReplyFacts(frame.subarray(0, HEAD_BYTES), frame.subarray(-TAIL_BYTES));
-      return turnOf(event, facts.usages[0], facts.model);
-    }
-    return null;
-  }
-
-  function turnOf(event: string, reported: unknown, served: string | null): Turn {
-    return event === TRANSCRIPTION
-      ? { kind: 'transcription', usage: reported, model: transcriptionModel }
-      : { kind: 'response', usage: reported, model: served ?? model };
+  function turnOf(event: string, reported: unknown, facts: ReplyFacts): Turn {
+    const isTranscription = event === TRANSCRIPTION;
+    const named = isTranscription ? transcriptionModel : (facts.model ?? model);
+    return {
+      kind: isTranscription ? 'transcription' : 'response',
+      facts: { ...facts, model: named },
+      usage: reported,
+      model: named,
+    };
   }
 
   function isFirst(name: string): boolean {
@@ -142,20 +122,10 @@ export function openTurnReader(): TurnReader {
   };
 }
 
-function member(value: unknown, ...names: readonly string[]): unknown {
-  let found = value;
-  for (const name of names) {
-    if (typeof found !== 'object' || found === null) return undefined;
-    // Any object can be asked for any name.
-    found = (found as Record<string, unknown>)[name];
-  }
-  return found;
-}
-
-function parse(frame: Buffer): unknown {
-  try {
-    return JSON.parse(frame.toString('utf8')) as unknown;
-  } catch {
-    return undefined;
-  }
+/** However long the frame is, no more of it is decoded than what is wanted. Null where it is no JSON. */
+function findIn(frame: Buffer): Findings | null {
+  const found = new Findings();
+  const reader = new JsonReader(PLAN, found);
+  reader.feed(frame, 0, frame.length);
+  return reader.isWhole ? found : null;
 }

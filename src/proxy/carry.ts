@@ -260,7 +260,7 @@ class Carriage implements ReplyListener, Watched, Carried {
       head.headers.push(OVERHEAD_HEADER, overheadMs(this.#admission.arrival, this.#attempts.at(-1)!, this.#movedMs));
     if (status === 401 || status === 403 || status === 429) this.#restCredential(status, head);
     if (status === 401 || status === 403) this.#verdict = judgeCredentialReply(status);
-    this.#observer = observeReply(head.contentType, head.contentEncoding);
+    this.#observer = observeReply(head.contentType, head.contentEncoding, this.#admission.arrival.endpoint);
     // Without a body the end comes with the head; with a length that contradicts it, a failure.
     const isBodiless = status === 204 || status === 304 || request.method === 'HEAD';
     if (this.#verdict !== null || this.#objection !== null || this.#isDraining || isBodiless) return true;

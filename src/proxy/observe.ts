@@ -2,19 +2,16 @@
 import type { Transform } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib';
 
+import type { Endpoint } from '../domain/endpoint.ts';
 import type { Transport } from '../domain/exchange.ts';
 import { NOTHING_SEEN, type ReplyFacts } from '../domain/facts.ts';
-import { readReplyFacts } from '../openai/usage.ts';
+import { type ReplyScan, scanReply } from '../openai/reply-facts.ts';
 
-/** Kept of a reply's beginning and end. The end of a long event with its usage fits. */
-const HEAD_BYTES = 4 * 1024;
-const TAIL_BYTES = 16 * 1024;
-/** Chunks kept as they are; with one more, all are copied. */
-const REFERENCES_MAX = 2;
-/** A reply that inflates beyond this is not read further. */
+/** A reply that inflates beyond this, and beyond so many times its size, is not read further: it is all work and no sense. */
 const INFLATED_BYTES_MAX = 32 * 1024 * 1024;
-/** Compressed bytes that may wait for the decoder; a reply that outruns it is not read further. */
-const UNDECODED_BYTES_MAX = 1024 * 1024;
+const INFLATION_MAX = 64;
+/** Compressed bytes that may wait for the decoder; a reply that outruns it by more is not read further. */
+const UNDECODED_BYTES_MAX = 8 * 1024 * 1024;
 
 export interface ReplyObserver {
   feed(chunk: Buffer): void;
@@ -29,62 +26,23 @@ export function transportOf(replyType: string, requestType: string): Transport {
 }
 
 /** Null where there is nothing that could be read. */
-export function observeReply(contentType: string, contentEncoding: string): ReplyObserver | null {
-  if (!contentType.includes('json') && !contentType.startsWith('text/event-stream')) return null;
-  if (contentEncoding === '' || contentEncoding === 'identity') return plainObserver();
-  const decoder = decoderFor(contentEncoding);
-  return decoder === null ? null : decodingObserver(decoder);
+export function observeReply(
+  contentType: string,
+  contentEncoding: string,
+  endpoint: Endpoint | undefined = undefined,
+): ReplyObserver | null {
+  const isPlain = contentEncoding === '' || contentEncoding === 'identity';
+  const decoder = isPlain ? null : decoderFor(contentEncoding);
+  if (!isPlain && decoder === null) return null;
+  const scan = scanReply(contentType, endpoint);
+  if (scan === null) return null;
+  return decoder === null ? plainObserver(scan) : decodingObserver(scan, decoder);
 }
 
-function plainObserver(): ReplyObserver {
-  const ends = keepEnds();
+function plainObserver(scan: ReplyScan): ReplyObserver {
   return {
-    feed: ends.feed,
-    finish: (done) => done(ends.facts()),
-  };
-}
-
-/**
- * A reply's first and last bytes. Most replies are a chunk or two, and are kept by reference until their end. The chunks of a
- * stream are copied into one buffer: kept one by one, a hundred small ones cost several times the memory of their bytes.
- */
-function keepEnds() {
-  let chunks: Buffer[] = [];
-  /** Begins with the reply's first bytes until it is full for the first time. */
-  let buffer: Buffer | null = null;
-  let length = 0;
-  /** The first bytes, once the buffer no longer begins with them. */
-  let head: Buffer | null = null;
-
-  function append(into: Buffer, chunk: Buffer): void {
-    if (length + chunk.length <= into.length) {
-      length += chunk.copy(into, length);
-      return;
-    }
-    head ??= Buffer.concat([into.subarray(0, length), chunk.subarray(0, HEAD_BYTES)]).subarray(0, HEAD_BYTES);
-    const kept = Math.max(0, Math.min(length, TAIL_BYTES - chunk.length));
-    into.copyWithin(0, length - kept, length);
-    length = kept + chunk.copy(into, kept, Math.max(0, chunk.length - TAIL_BYTES));
-  }
-
-  return {
-    feed(chunk: Buffer) {
-      if (buffer === null) {
-        if (chunks.length < REFERENCES_MAX) {
-          chunks.push(chunk);
-          return;
-        }
-        buffer = Buffer.allocUnsafeSlow(2 * TAIL_BYTES);
-        for (const kept of chunks) append(buffer, kept);
-        chunks = [];
-      }
-      append(buffer, chunk);
-    },
-    facts(): ReplyFacts {
-      const seen =
-        buffer !== null ? buffer.subarray(0, length) : chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
-      return readReplyFacts(head ?? seen.subarray(0, HEAD_BYTES), seen.subarray(Math.max(0, seen.length - TAIL_BYTES)));
-    },
+    feed: (chunk) => scan.feed(chunk),
+    finish: (done) => done(scan.facts()),
   };
 }
 
@@ -105,8 +63,8 @@ function decoderFor(contentEncoding: string): Transform | null {
   }
 }
 
-function decodingObserver(decoder: Transform): ReplyObserver {
-  const ends = keepEnds();
+function decodingObserver(scan: ReplyScan, decoder: Transform): ReplyObserver {
+  let compressedBytes = 0;
   let inflatedBytes = 0;
   let isGivenUp = false;
   let onEnd: (() => void) | null = null;
@@ -119,14 +77,15 @@ function decodingObserver(decoder: Transform): ReplyObserver {
   };
   decoder.on('data', (chunk: Buffer) => {
     inflatedBytes += chunk.length;
-    if (inflatedBytes > INFLATED_BYTES_MAX) giveUp();
-    else ends.feed(chunk);
+    if (inflatedBytes > Math.max(INFLATED_BYTES_MAX, compressedBytes * INFLATION_MAX)) giveUp();
+    else scan.feed(chunk);
   });
   decoder.on('error', giveUp);
   decoder.on('end', () => onEnd?.());
   return {
     feed(chunk) {
       if (isGivenUp) return;
+      compressedBytes += chunk.length;
       if (decoder.writableLength > UNDECODED_BYTES_MAX) giveUp();
       else decoder.write(chunk);
     },
@@ -137,7 +96,7 @@ function decodingObserver(decoder: Transform): ReplyObserver {
       }
       onEnd = () => {
         onEnd = null;
-        done(isGivenUp ? NOTHING_SEEN : ends.facts());
+        done(isGivenUp ? NOTHING_SEEN : scan.facts());
       };
       decoder.end();
     },

@@ -1,0 +1,256 @@
+// What the events of a stream tell, put together. Chat streams have no names for their events; all others have.
+import { NOTHING_SEEN, type ReplyFacts } from '../domain/facts.ts';
+import {
+  Findings,
+  TextSample,
+  type ToolItem,
+  USAGE_BYTES_MAX,
+  factsOf,
+  factsOfTools,
+  member,
+  toolItem,
+  toolItems,
+  wantsOfReply,
+} from './findings.ts';
+import { JsonReader, type Want, planOf } from './json-reader.ts';
+import { type EventListener, LEADING_EVENTS } from './sse.ts';
+import { reportsOn } from './usage-reports.ts';
+
+const REPORTS = reportsOn('http');
+/** Kept of events that were skimmed, to reckon what the model wrote. */
+const SAMPLE_BYTES_MAX = 8 * 1024;
+/** Output items whose end was told one by one. */
+const ITEMS_MAX = 4096;
+
+const TEXTS: readonly Want[] = [
+  'choices[].delta.content',
+  'choices[].delta.refusal',
+  'choices[].delta.tool_calls[].function.arguments',
+  'choices[].text',
+  'delta',
+].map((path) => ({ path, as: 'text' }));
+
+const ITEM = ['id', 'type', 'action.type', 'container_id', 'environment.container_id'];
+
+/** The `delta` of any other event is no text that the model wrote. */
+const TEXT_DELTAS = new Set([
+  'response.output_text.delta',
+  'response.refusal.delta',
+  'response.reasoning_text.delta',
+  'response.reasoning_summary_text.delta',
+  'response.function_call_arguments.delta',
+  'response.custom_tool_call_input.delta',
+  'response.code_interpreter_call_code.delta',
+  'response.mcp_call_arguments.delta',
+  'transcript.text.delta',
+]);
+
+const PLAN = planOf([
+  { path: 'type', as: 'value' },
+  ...wantsOfReply('').filter(({ path }) => !path.includes('[]')),
+  ...wantsOfReply('response.'),
+  { path: 'usage', as: 'value', bytesMax: USAGE_BYTES_MAX },
+  { path: 'response.usage', as: 'value', bytesMax: USAGE_BYTES_MAX },
+  ...ITEM.map((name): Want => ({ path: `item.${name}`, as: 'value' })),
+  ...TEXTS,
+]);
+
+/** What the key `"usage"` ends with is seldom in streams, so that a search for it passes quickly. */
+const USAGE_END = Buffer.from('ge"');
+/** `"usa`, read as a number. */
+const USAGE_BEGINNING = 0x22757361;
+const USAGE_BEGINNING_BYTES = 4;
+/** The types of output items that are calls. */
+const CALL = Buffer.from('_call"');
+/** Tools that are not run by the upstream. */
+const CLIENT_TOOLS = new Set(['function', 'custom']);
+const COLON = 0x3a;
+const LF = 0x0a;
+const LETTER_N = 0x6e;
+
+const OUTPUT_ITEM_DONE = 'response.output_item.done';
+
+export class EventFindings implements EventListener {
+  #found = new Findings();
+  readonly #reader = new JsonReader(PLAN, {
+    onValue: (path, value) => this.#found.onValue(path, value),
+    onElement: (path) => this.#found.onElement(path),
+    onText: (chunk, from, to) => this.#found.onText(chunk, from, to),
+  });
+
+  /** Whether its events have names; null before the first. */
+  #isNamed: boolean | null = null;
+  #events = 0;
+  #facts: ReplyFacts = NOTHING_SEEN;
+  /** By the object they belong to, so that one which is told twice counts once. */
+  readonly #usages = new Map<string, unknown>();
+  readonly #items: ToolItem[] = [];
+  /** Of the terminal event, which lists all items. */
+  #hasWholeOutput = false;
+  /** As the reply repeats them from the request. */
+  #tools: readonly Record<string, unknown>[] = [];
+
+  /** Hosted tools are offered, or it is not known what is. */
+  #mayCallTools = true;
+
+  readonly #text = new TextSample();
+  readonly #sample: Buffer[] = [];
+  #sampledBytes = 0;
+  #skimmedBytes = 0;
+
+  onData(chunk: Buffer, from: number, to: number): void {
+    this.#reader.feed(chunk, from, to);
+  }
+
+  onEvent(name: string): void {
+    const found = this.#found;
+    this.#reader.reset();
+    this.#found = new Findings();
+    const type = found.string('type') ?? name;
+    const isLeading = this.#events++ < LEADING_EVENTS;
+    this.#isNamed ??= type !== '';
+
+    if (type === '' || TEXT_DELTAS.has(type)) this.#text.addAll(found.text);
+    if (type === '') this.#mergeUnnamed(found, isLeading);
+    else if (type === OUTPUT_ITEM_DONE) this.#mergeItem(found);
+    else this.#mergeNamed(type, found, isLeading);
+  }
+
+  #mergeUnnamed(found: Findings, isLeading: boolean): void {
+    const usage = asUsage(found.values['usage']);
+    if (!isLeading && usage === null) return;
+    // One for the whole stream: should a server repeat it with each chunk, the last one counts.
+    if (usage !== null) this.#usages.set('', usage);
+    this.#facts = merged(this.#facts, factsOf(found, '', []));
+    this.#mayCallTools = false;
+  }
+
+  #mergeItem(found: Findings): void {
+    const item = toolItem((name) => found.values[`item.${name}`]);
+    if (item !== null && this.#items.length < ITEMS_MAX) this.#items.push(item);
+  }
+
+  #mergeNamed(type: string, found: Findings, isLeading: boolean): void {
+    const report = REPORTS.get(type);
+    // Skimming finds the events where usage stands, if only as null: others tell nothing, even if they were read.
+    const isTold = 'usage' in found.values || 'response.usage' in found.values;
+    if (!isLeading && !isTold) return;
+    const prefix = found.values['response.id'] === undefined ? '' : 'response.';
+    const facts = factsOf(found, prefix, []);
+    if (report !== undefined) {
+      const usage = asUsage(found.values[report.path]);
+      if (usage !== null) this.#usages.set(facts.id ?? `${type} ${this.#usages.size}`, usage);
+      if (toolItems(found.elements[`${prefix}output[]`]).length > 0) this.#hasWholeOutput = true;
+    } else if (!isLeading && prefix === '') return;
+    this.#facts = merged(this.#facts, facts);
+    this.#tools = found.elements[`${prefix}tools[]`] ?? this.#tools;
+    if (prefix !== '') this.#mayCallTools = this.#tools.some(({ type }) => !CLIENT_TOOLS.has(String(type)));
+  }
+
+  find(events: Buffer, from: number): number {
+    const usage = this.#findUsage(events, from);
+    if (!this.#mayCallTools) return usage;
+    const call = events.indexOf(CALL, from);
+    return usage === -1 || (call !== -1 && call < usage) ? call : usage;
+  }
+
+  /** The key, and not a text that speaks of it: within a string, a quote has a backslash before it. */
+  #findUsage(events: Buffer, from: number): number {
+    for (let at = events.indexOf(USAGE_END, from); at !== -1; at = events.indexOf(USAGE_END, at)) {
+      const key = at - USAGE_BEGINNING_BYTES;
+      at += USAGE_END.length;
+      if (key < from || events.readUInt32BE(key) !== USAGE_BEGINNING) continue;
+      if (this.#isNamed !== false) return key;
+      const colon = skipSpace(events, at);
+      if (events[colon] === COLON && events[skipSpace(events, colon + 1)] !== LETTER_N) return key;
+    }
+    return -1;
+  }
+
+  onSkimmed(chunk: Buffer, from: number, to: number): void {
+    this.#skimmedBytes += to - from;
+    const room = SAMPLE_BYTES_MAX - this.#sampledBytes;
+    if (room <= 0) return;
+    const part = Buffer.from(chunk.subarray(from, Math.min(to, from + room)));
+    this.#sample.push(part);
+    this.#sampledBytes += part.length;
+  }
+
+  facts(): ReplyFacts {
+    const usages = [...this.#usages.values()];
+    const tools = this.#hasWholeOutput ? {} : factsOfTools(this.#items, this.#tools, undefined);
+    const facts = { ...this.#facts, ...(this.#items.length > 0 ? tools : {}), usages };
+    return usages.length > 0 ? facts : { ...facts, ...this.#readText() };
+  }
+
+  #readText(): Pick<ReplyFacts, 'outputText' | 'outputTextBytes'> {
+    const read = this.#text.read(true);
+    if (this.#sampledBytes === 0) return read;
+    const sample = Buffer.concat(this.#sample);
+    const lastLine = this.#skimmedBytes > sample.length ? sample.lastIndexOf(LF) : sample.length;
+    const sampled = textOf(sample.toString('utf8', 0, lastLine));
+    const bytes = Buffer.byteLength(sampled) * (this.#skimmedBytes / Math.max(1, lastLine));
+    return { outputText: read.outputText + sampled, outputTextBytes: read.outputTextBytes + Math.round(bytes) };
+  }
+}
+
+/** What later events tell replaces what earlier ones told; what they leave out stays. */
+function merged(told: ReplyFacts, facts: ReplyFacts): ReplyFacts {
+  return {
+    ...facts,
+    model: facts.model ?? told.model,
+    serviceTier: facts.serviceTier ?? told.serviceTier,
+    id: facts.id ?? told.id,
+    object: facts.object ?? told.object,
+    status: facts.status ?? told.status,
+    imageTool: facts.imageTool ?? told.imageTool,
+    size: facts.size ?? told.size,
+    quality: facts.quality ?? told.quality,
+  };
+}
+
+function asUsage(value: unknown): object | null {
+  return typeof value === 'object' ? value : null;
+}
+
+function skipSpace(bytes: Buffer, from: number): number {
+  let at = from;
+  while (bytes[at] === 0x20 || bytes[at] === 0x09 || bytes[at] === 0x0a || bytes[at] === 0x0d) at++;
+  return at;
+}
+
+/** The text in these events, of which the last may be cut off. */
+function textOf(events: string): string {
+  let text = '';
+  for (const line of events.split(/\r\n|\n|\r/)) {
+    if (!line.startsWith('data:')) continue;
+    try {
+      text += textOfEvent(JSON.parse(line.slice(5)) as unknown);
+    } catch {
+      // Cut off, or `[DONE]`.
+      continue;
+    }
+  }
+  return text;
+}
+
+function textOfEvent(event: unknown): string {
+  const type = member(event, 'type');
+  if (typeof type === 'string') return TEXT_DELTAS.has(type) ? asText(member(event, 'delta')) : '';
+  const choices = member(event, 'choices');
+  if (!Array.isArray(choices)) return '';
+  return choices.map(textOfChoice).join('');
+}
+
+function textOfChoice(choice: unknown): string {
+  const delta = member(choice, 'delta');
+  const calls = member(delta, 'tool_calls');
+  const args = Array.isArray(calls) ? calls.map((call) => asText(member(member(call, 'function'), 'arguments'))) : [];
+  return (
+    [member(delta, 'content'), member(delta, 'refusal'), member(choice, 'text')].map(asText).join('') + args.join('')
+  );
+}
+
+function asText(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}
