@@ -9,7 +9,7 @@ import { openBadKeys } from './bad-keys.ts';
 import { Counters } from './counters.ts';
 import { type Gate, openGates } from './gates.ts';
 import { type AskKind, LocalPermits, findShortfall, localHeaders } from './local.ts';
-import { type Shared, openShared } from './shared.ts';
+import { type Shared, openShared } from './shared-limits.ts';
 import { refusalOf } from './tell.ts';
 
 export type LimiterSettings = Pick<Config, 'limits' | 'redisUrl'>;
