@@ -41,7 +41,7 @@ export interface AssistantsParts {
 
 export interface Assistants {
   readonly emulation: Emulation;
-  /** Takes up no more runs; the turns that run go on. */
+  /** Takes up no more runs, and lets go who reads those of other replicas; the turns that run go on. */
   stopClaiming(): void;
   /** Turns that run here now. */
   active(): number;
@@ -149,7 +149,10 @@ export function openAssistants(
 
   return {
     emulation: { claims: (path, endpoint) => groupOfOurs(path, endpoint?.group), answer },
-    stopClaiming: () => engine.stopClaiming(),
+    stopClaiming() {
+      engine.stopClaiming();
+      engine.stopFollowing();
+    },
     active: () => engine.active(),
     async close() {
       await engine.close();

@@ -17,6 +17,8 @@ export interface RunEngine {
   unserved(spec: RunSpec): string | null;
   /** Takes up no more runs; the turns that run go on. */
   stopClaiming(): void;
+  /** Breaks off who reads runs that another replica executes, or nobody yet: they can be read on there. */
+  stopFollowing(): void;
   /** Turns that run here now. */
   active(): number;
   /** Breaks off what still runs, and gives it back for another replica to take over. */

@@ -197,8 +197,8 @@ export function openRunEngine(
       chatsOnly({ settings, traits }, resolveModel(model, settings.modelAliases)) ? unservedTool(tools) : null,
     stopClaiming() {
       isStopping = true;
-      live.stopFollowing();
     },
+    stopFollowing: () => live.stopFollowing(),
     active: () => held.size,
     async close() {
       isStopping = true;

@@ -86,9 +86,15 @@ export const assistantsSettings = z
       ),
     checkModels: z
       .boolean()
-      .default(false)
+      .default(true)
       .describe(
-        'Answer 400 `model_not_found` for a model that the upstream’s `/models` does not list, asked for every ten minutes. Otherwise the run fails, in the upstream’s words.',
+        'Answer 400 `model_not_found` for a model that the upstream’s `/models` does not list, as OpenAI did. Where there is no list to be had, or with `false`, the run fails later, in the upstream’s words.',
+      ),
+    unlistedModels: z
+      .array(z.string().min(1))
+      .default([])
+      .describe(
+        'Models that the upstream serves and does not list: exact names, or patterns that end in `*`. Those that begin with `ft:` always count as such.',
       ),
     modelAliases: z
       .record(z.string().min(1), z.string().min(1))

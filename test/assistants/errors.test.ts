@@ -722,7 +722,7 @@ describe('the error catalogue', () => {
     await strict.close();
   });
 
-  test('a model that the upstream does not list is refused where the operator asks for it, and an alias stands for it', async () => {
+  test('a model that the upstream does not list is refused, and an alias stands for it', async () => {
     const checking = await openDesk({ checkModels: true, modelAliases: { 'gpt-4': 'gpt-6-luna' } });
     checking.play(({ path }) =>
       path === '/v1/models'

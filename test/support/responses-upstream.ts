@@ -52,6 +52,8 @@ export class ResponsesUpstream {
   readonly calls: PlayedCall[] = [];
   readonly containers = new Map<string, Container>();
   readonly vectorStores = new Map<string, Json>();
+  /** What `/models` lists; empty: there is no such path. */
+  models: readonly string[] | Promise<readonly string[]> = [];
   readonly files = new Map<string, { readonly filename: string; readonly purpose: string; readonly content: Buffer }>();
   /** What a search in a vector store finds. */
   found: Json[] = [];
@@ -125,6 +127,7 @@ export class ResponsesUpstream {
 
   async #play(call: PlayedCall): Promise<Played | 'unreachable' | Refusal> {
     this.calls.push(call);
+    if (call.path === '/v1/models') return listOf(await this.models);
     const isModel = call.method === 'POST' && (call.path === '/v1/responses' || call.path === '/v1/chat/completions');
     if (!isModel) return this.#playOther(call);
     const script = await this.#model(call, this.#modelCalls++);
@@ -265,6 +268,11 @@ function json(status: number, body: unknown, headers: Readonly<Record<string, st
     pieces: [Buffer.from(text)],
     breaks: false,
   };
+}
+
+function listOf(models: readonly string[]): Played {
+  if (models.length === 0) return notFound('Nothing here');
+  return json(200, { object: 'list', data: models.map((id) => ({ id, object: 'model', created: 1, owned_by: 'x' })) });
 }
 
 function bytes(content: Buffer): Played {

@@ -47,6 +47,7 @@ export function restingEngine(store: AssistantStore, wakeups: Wakeups): RunEngin
     events,
     unserved: () => null,
     stopClaiming: nothing,
+    stopFollowing: nothing,
     active: () => 0,
     close: async () => {},
   };
