@@ -97,6 +97,16 @@ export const exchangeSchema = z.object({
   tags: z.array(z.string()),
   upstream_request_id: z.string().nullable(),
   client_request_id: z.string().nullable(),
+  run: z
+    .object({
+      id: z.string(),
+      assistant_id: z.string(),
+      thread_id: z.string(),
+      turn: z.number().describe('From 1.'),
+      rerun: z.boolean().describe('Whether the turn was made before and broke.'),
+    })
+    .optional()
+    .describe('What a run of the Assistants API made the exchange for; absent in all others.'),
 });
 
 const healthSchema = z.object({
