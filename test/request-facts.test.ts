@@ -237,6 +237,14 @@ describe('the facts of a JSON request', () => {
     }
   });
 
+  test('a model in front of what cannot be read is not believed', () => {
+    assert.equal(factsOf('{"model":"a"}{"model":"b"}').model, null);
+    const looking = scanRequest('application/sdp', '');
+    looking.feed(Buffer.from('v=0'));
+    looking.end();
+    assert.deepEqual([looking.facts().isReadable, looking.facts().model], [true, null]);
+  });
+
   test('a member behind a text of 40 MB is found', () => {
     const looking = scanRequest(JSON_TYPE, '');
     looking.feed(Buffer.from('{"image":"'));

@@ -164,7 +164,8 @@ export class Members {
     const { model, sessionModel } = this;
     return {
       ...seen,
-      model: model ?? sessionModel,
+      // What was found in a body before it became unreadable may not be what its reader finds.
+      model: seen.isReadable ? (model ?? sessionModel) : null,
       // Which of the two counts is the endpoint's to say.
       hasDuplicates: seen.hasDuplicates || (model !== null && sessionModel !== null && model !== sessionModel),
       isStream: this.isStream || this.#isSpeechStream,

@@ -5,9 +5,11 @@ import { JsonScan } from './request-json.ts';
 import { Members } from './request-members.ts';
 import type { RequestScan, RequestScanOptions } from './request-scan.ts';
 
-export type { RequestScan, UsagePlace } from './request-scan.ts';
+export type { RequestScan } from './request-scan.ts';
 
 const NO_OPTIONS: RequestScanOptions = { announcedBytes: null, countsInput: false };
+/** Describes a call and has no members: its model stands in the query. */
+const SESSION_DESCRIPTION = 'application/sdp';
 /** RFC 2046 allows 70. */
 const BOUNDARY_BYTES_MAX = 256;
 const BOUNDARY = /;\s*boundary=(?:"([^"]+)"|([^\s;"]+))\s*(?:;|$)/i;
@@ -18,15 +20,17 @@ export function scanRequest(
   contentEncoding: string,
   options: RequestScanOptions = NO_OPTIONS,
 ): RequestScan {
-  if (contentEncoding !== '' && contentEncoding.toLowerCase() !== 'identity') return new UnreadScan(options);
+  if (contentEncoding !== '' && contentEncoding.toLowerCase() !== 'identity') return new UnreadScan(options, false);
   const type = contentType.toLowerCase();
   if (type.startsWith('multipart/form-data')) {
     const found = BOUNDARY.exec(contentType);
     const boundary = found?.[1] ?? found?.[2] ?? '';
-    if (boundary === '' || boundary.length > BOUNDARY_BYTES_MAX) return new UnreadScan(options);
+    if (boundary === '' || boundary.length > BOUNDARY_BYTES_MAX) return new UnreadScan(options, false);
     return new FormScan(boundary, options);
   }
-  return type === '' || type.includes('json') ? new JsonScan(options) : new UnreadScan(options);
+  return type === '' || type.includes('json')
+    ? new JsonScan(options)
+    : new UnreadScan(options, type === SESSION_DESCRIPTION);
 }
 
 /** Of a request without a body: nothing stands in it, for certain. */
@@ -41,11 +45,14 @@ export const NO_BODY_FACTS: RequestFacts = new Members().facts({
 class UnreadScan implements RequestScan {
   readonly model = null;
   readonly #announcedBytes: number | null;
+  readonly #isReadable: boolean;
   #bytes = 0;
   #isWhole = false;
 
-  constructor({ announcedBytes }: RequestScanOptions) {
+  /** @param isReadable nothing that decides could stand in it */
+  constructor({ announcedBytes }: RequestScanOptions, isReadable: boolean) {
     this.#announcedBytes = announcedBytes;
+    this.#isReadable = isReadable;
   }
 
   feed(chunk: Buffer): void {
@@ -58,7 +65,7 @@ class UnreadScan implements RequestScan {
 
   facts(): RequestFacts {
     const bodyBytes = this.#announcedBytes ?? this.#bytes;
-    return { ...NO_BODY_FACTS, isWhole: this.#isWhole, isReadable: false, bodyBytes };
+    return { ...NO_BODY_FACTS, isWhole: this.#isWhole, isReadable: this.#isReadable, bodyBytes };
   }
 
   usagePlace(): null {

@@ -55,7 +55,9 @@ export function scanBody(arrival: Arrival, first: BodyPart): RequestScan | null 
 /** What the request tells: its body as far as it was seen, and its target. */
 export function requestFacts(arrival: Arrival, scan: RequestScan | null): RequestFacts {
   const facts = scan === null ? NO_BODY_FACTS : scan.facts();
-  const model = modelOf(arrival, scan);
+  // A body that cannot be read may name another model than the query does.
+  const isElsewhere = arrival.endpoint?.modelIn === 'query' || arrival.endpoint?.modelIn === 'path';
+  const model = facts.isReadable || isElsewhere ? modelOf(arrival, scan) : null;
   const named = modelsInQuery(arrival);
   const isStream =
     facts.isStream || (arrival.endpoint?.streamedBy === 'query.stream' && STREAM_IN_QUERY.test(arrival.target));
