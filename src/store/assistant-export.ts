@@ -8,7 +8,7 @@ import { inRun, toAssistant, toGeneratedFile, toMessage, toRun, toStep, toThread
 import type { AnySelect, Engine } from './engine.ts';
 import type { Schema } from './schema.ts';
 
-export function exporter({ db }: Engine): Pick<Keepsakes, 'exportTeams' | 'exportObjects'> {
+export function objectsOut({ db }: Engine): Pick<Keepsakes, 'exportTeams' | 'exportObjects'> {
   return {
     async exportTeams() {
       const rows = await db

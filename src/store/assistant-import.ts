@@ -27,7 +27,7 @@ import type { Schema } from './schema.ts';
 
 type Imported = Awaited<ReturnType<Keepsakes['importObject']>>;
 
-export function importer({ db }: Engine): Pick<Keepsakes, 'importObject'> {
+export function objectsIn({ db }: Engine): Pick<Keepsakes, 'importObject'> {
   return {
     importObject: (object, isDryRun) =>
       db.transaction().execute((tx) => {

@@ -4,8 +4,8 @@ import type { Kysely } from 'kysely';
 import type { IdempotencyEntry, Keepsakes } from '../domain/assistant-store.ts';
 import type { FileId } from '../domain/assistants.ts';
 import type { TeamId } from '../domain/id.ts';
-import { exporter } from './assistant-export.ts';
-import { importer } from './assistant-import.ts';
+import { objectsOut } from './assistant-export.ts';
+import { objectsIn } from './assistant-import.ts';
 import { threadOf } from './assistant-objects.ts';
 import { generatedFileRow, toGeneratedFile } from './assistant-rows.ts';
 import type { Engine } from './engine.ts';
@@ -17,8 +17,8 @@ const PART_BYTES_MAX = 1024 * 1024;
 export function keepsakes(engine: Engine): Keepsakes {
   const { db, now } = engine;
   return {
-    ...importer(engine),
-    ...exporter(engine),
+    ...objectsIn(engine),
+    ...objectsOut(engine),
 
     async insertGeneratedFile(file, content) {
       const parts: Buffer[] = [];
