@@ -24,6 +24,7 @@ import { shippedPrices } from '../src/openai/shipped-prices.ts';
 import { observeReply } from '../src/proxy/observe.ts';
 import { intentOf } from '../src/proxy/records.ts';
 import { recordOf, settle } from '../src/proxy/settle.ts';
+import { UsageStrip } from '../src/proxy/usage-strip.ts';
 import { openStore } from '../src/store/store.ts';
 import { openLog } from '../src/telemetry/log.ts';
 import { chatRequest } from './fixtures.ts';
@@ -101,6 +102,19 @@ function observe(contentType: string, chunks: readonly Buffer[]): unknown {
   let facts: unknown;
   observer?.finish((found) => (facts = found));
   return facts;
+}
+
+function lookAt(body: Buffer): unknown {
+  const scan = scanRequest('application/json', '');
+  scan.feed(body);
+  scan.end();
+  return scan.facts();
+}
+
+function strip(chunks: readonly Buffer[]): unknown {
+  const usage = new UsageStrip();
+  for (const chunk of chunks) usage.feed(chunk);
+  return usage.end();
 }
 
 function anArrival(rawHeaders: readonly string[]): Arrival {
@@ -238,8 +252,9 @@ export async function measureMicro(): Promise<MicroResult[]> {
       { name: 'limits: three, told, corrected, given back', operation: takePlaces },
       { name: 'headers: 13 upstream', operation: () => upstreamHeaders(rawHeaders, credential) },
       { name: 'headers: 19 downstream', operation: () => downstreamHead(replyHeaders, [], 'pass') },
-      { name: 'model of a 1 KB request', operation: () => scanRequest('application/json', '')?.feed(requestBody) },
+      { name: 'facts of a 1 KB request', operation: () => lookAt(requestBody) },
       { name: 'usage of a JSON reply', operation: () => observe('application/json', [replyBody]) },
+      { name: 'usage taken out of a stream, per event of 100', batch: 100, operation: () => strip(replyEvents) },
       {
         name: 'usage of a stream, per event of 100',
         batch: 100,
