@@ -179,6 +179,27 @@ describe('what is refused, with the setting, its value and the way out', () => {
     assert.deepEqual(others, []);
   });
 
+  test('a Redis that is none, without showing what may hold a password', () => {
+    for (const url of [`http://:${KEY}@redis.example`, `redis.example:6379`, 'unix:redis.sock', 'redis://[']) {
+      assert.deepEqual(
+        problems(() => loadYaml('', {}, { ...ENVIRONMENT, REDIS_URL: url })),
+        [
+          'redisUrl (REDIS_URL) is [not shown]; write a URL such as redis://HOST:6379, rediss://USER:PASSWORD@HOST:6379 or unix:/path',
+        ],
+      );
+    }
+    for (const url of ['redis://localhost', 'rediss://me:secret@redis.example:6380/2', 'unix:/run/redis.sock']) {
+      assert.equal(loadYaml('', {}, { ...ENVIRONMENT, REDIS_URL: url }).redisUrl?.reveal(), url);
+    }
+  });
+
+  test('a limit that is none, and one of a model that cannot be named', () => {
+    const yaml = 'limits: { gateway: { requestsPerMinute: 0 }, models: { "gpt-*-mini": {} }, onRedisAway: shut }';
+    const said = problems(() => loadYaml(yaml)).join('\n');
+    for (const name of ['limits.gateway.requestsPerMinute is 0', 'limits.models.gpt-*-mini', 'limits.onRedisAway is'])
+      assert.ok(said.includes(name), said);
+  });
+
   test('a settings file that was named and is not there', () => {
     assert.match(
       problems(() => loadConfig({ config: join(dir, 'absent.yaml') }, ENVIRONMENT)).join(),
@@ -227,6 +248,7 @@ describe('a secret that stands where a reference belongs is refused, and not sho
     'in a file that is not YAML': `upstream:\n  credentials:\n    - name: a\n      apiKey: ${KEY}\n    bad: [`,
     'in a line that is not YAML': `apiKey: "${KEY}\n`,
     'as the database': `databaseUrl: postgres://user:${KEY}@db.example/x`,
+    'as the Redis': `redisUrl: redis://:${KEY}@redis.example`,
   };
   for (const [where, yaml] of Object.entries(places)) {
     test(where, () => {

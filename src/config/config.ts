@@ -45,7 +45,7 @@ export const settingsSchema = z.strictObject({
   redisUrl: secretReference
     .optional()
     .describe(
-      'Redis that counts limits for all replicas together, by reference: `redis://`, `rediss://` or `unix:/path`. Without it each process counts for itself. Needs Redis 7 or newer.',
+      'Redis that counts limits for all replicas together, by reference: `redis://`, `rediss://` or `unix:/path`. Without it each process counts for itself. One server of Redis 7 or newer, or an address that leads to its primary; a cluster needs a proxy in front of it.',
     ),
   durability: z
     .enum(['group', 'strict'])
