@@ -466,7 +466,7 @@ onBothEngines('keys', (open) => {
     };
     assert.equal(must(await keys.revoke(key.id, ANN)).status, 'revoked');
     await assert.rejects(async () => keys.findCaller(token), Refusal);
-    assert.deepEqual(closed, []);
+    assert.equal(closed.length, 0);
     lookups.seen.before = async () => {};
     await eventually('the end of the key is told', () => closed.length > 0);
     assert.ok(closed[0]!.covers(caller));
