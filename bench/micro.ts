@@ -21,9 +21,10 @@ import { findEndpoint } from '../src/openai/endpoints.ts';
 import { buildPrices } from '../src/openai/prices.ts';
 import { scanRequest } from '../src/openai/request.ts';
 import { shippedPrices } from '../src/openai/shipped-prices.ts';
+import { readUsage } from '../src/openai/usage.ts';
 import { observeReply } from '../src/proxy/observe.ts';
 import { intentOf } from '../src/proxy/records.ts';
-import { recordOf, settle } from '../src/proxy/settle.ts';
+import { recordOf, settle, usageOf } from '../src/proxy/settle.ts';
 import { UsageStrip } from '../src/proxy/usage-strip.ts';
 import { openStore } from '../src/store/store.ts';
 import { openLog } from '../src/telemetry/log.ts';
@@ -95,6 +96,36 @@ const replyEvents = Array.from({ length: 100 }, (_, i) =>
     })}\n\n`,
   ),
 );
+
+const deltaEvent = Buffer.from(
+  `event: response.output_text.delta\ndata: ${JSON.stringify({
+    type: 'response.output_text.delta',
+    sequence_number: 12,
+    item_id: 'msg_0123456789abcdef0123456789abcdef',
+    output_index: 0,
+    content_index: 0,
+    delta: ' word',
+    logprobs: [],
+    obfuscation: 'abcdefgh',
+  })}\n\n`,
+);
+const responseUsage = { input_tokens: 200, output_tokens: 300, total_tokens: 500 };
+const responseEvent = (type: string, text: string, usage: unknown) => {
+  const response = { id: 'resp_1', model: 'gpt-6-luna', output: [{ content: [{ type: 'output_text', text }] }], usage };
+  return Buffer.from(`event: ${type}\ndata: ${JSON.stringify({ type, response })}\n\n`);
+};
+const responseEvents = [
+  responseEvent('response.created', '', null),
+  ...Array.from({ length: 300 }, () => deltaEvent),
+  responseEvent('response.completed', ' word'.repeat(300), responseUsage),
+];
+const kilobytes = (chunks: readonly Buffer[]) => chunks.reduce((sum, { length }) => sum + length, 0) / 1024;
+const chatFacts = {
+  ...NOTHING_SEEN,
+  usages: [
+    { prompt_tokens: 200, prompt_tokens_details: { cached_tokens: 128 }, completion_tokens: 40, total_tokens: 240 },
+  ],
+};
 
 function observe(contentType: string, chunks: readonly Buffer[]): unknown {
   const observer = observeReply(contentType, '');
@@ -218,7 +249,7 @@ export async function measureMicro(): Promise<MicroResult[]> {
         for (let i = 0; i < BATCH; i++) {
           const admitted = admission();
           store.spool.writeIntent(intentOf(admitted), () => {
-            const record = recordOf(settle(admitted, anObservation()));
+            const record = recordOf(settled(admitted));
             store.spool.writeRecord(record, () => {
               if (--left === 0) resolve();
             });
@@ -226,6 +257,11 @@ export async function measureMicro(): Promise<MicroResult[]> {
         }
       });
 
+    const settled = (admitted: Admission) => {
+      const observation = anObservation();
+      const usage = usageOf(admitted, observation);
+      return settle(admitted, observation, usage, { prices, host: 'api.openai.com' });
+    };
     const limiter = await openLimits(resolveConfig({}, {}), systemClock, openLog('error'));
     const rates = { ...UNLIMITED, requestsPerMinute: 1_000_000_000, tokensPerMinute: 1_000_000_000 };
     const places = { ...UNLIMITED, concurrentExchanges: 100 };
@@ -260,11 +296,22 @@ export async function measureMicro(): Promise<MicroResult[]> {
         batch: 100,
         operation: () => observe('text/event-stream', replyEvents),
       },
+      {
+        name: 'scan of a chat stream, per KB',
+        batch: kilobytes(replyEvents),
+        operation: () => observe('text/event-stream', replyEvents),
+      },
+      {
+        name: 'scan of a Responses stream, per KB',
+        batch: kilobytes(responseEvents),
+        operation: () => observe('text/event-stream', responseEvents),
+      },
+      { name: 'readings of a usage object', operation: () => readUsage(first.arrival.endpoint, chatFacts, null) },
       { name: 'price: 4 readings, tier and region', operation: () => prices.price(pricedExchange) },
-      { name: 'record: build', operation: () => recordOf(settle(first, anObservation())) },
+      { name: 'record: build', operation: () => recordOf(settled(first)) },
       {
         name: 'record: build and write as JSON',
-        operation: () => JSON.stringify(recordOf(settle(first, anObservation()))),
+        operation: () => JSON.stringify(recordOf(settled(first))),
       },
       { name: 'spool: intent and record, 16 a turn', batch: BATCH, operation: spoolBatch },
     ];

@@ -1,6 +1,8 @@
 // However a reply is cut into chunks, what is read of it is the same; and whatever it is, little memory is used.
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
 
 import fc from 'fast-check';
 
@@ -366,6 +368,18 @@ test('speech lasts as long as its bytes say', () => {
   ]);
   assert.equal(seconds('audio/mpeg', mp3, 16_000), 2);
   assert.equal(seconds('audio/aac', Buffer.alloc(4), 16_000), null);
+});
+
+test('a compressed reply that comes faster than it can be opened is read all the same', async () => {
+  // Random, so that it stays as large as it is.
+  const filler = randomBytes(3 * 1024 * 1024).toString('base64');
+  const body = gzipSync(Buffer.from(`{"data":[{"b64_json":"${filler}"}],"usage":{"total_tokens":5}}`));
+  const observer = observeReply(JSON_TYPE, 'gzip', findEndpoint('POST', '/v1/images/generations'));
+  assert.ok(observer);
+  for (const piece of cut(body, [64 * 1024])) observer.feed(piece);
+  const facts = await new Promise<ReplyFacts>((resolve) => observer.finish(resolve));
+  assert.deepEqual(facts.usages, [{ total_tokens: 5 }]);
+  assert.equal(facts.dataCount, 1);
 });
 
 /** Bytes that stay, at most, while these chunks go by. */

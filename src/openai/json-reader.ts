@@ -173,9 +173,9 @@ export class JsonReader {
     let at = from;
     while (at < to) {
       const state = this.#state;
-      if (state >= BETWEEN && isSpace(chunk[at]!)) {
-        at++;
-        continue;
+      if (state >= BETWEEN) {
+        while (at < to && isSpace(chunk[at]!)) at++;
+        if (at === to) break;
       }
       switch (state) {
         case BEFORE_VALUE:
@@ -446,8 +446,9 @@ function joined(head: Buffer | null, chunk: Buffer, from: number, to: number, by
   return head === null ? Buffer.from(tail) : Buffer.concat([head, tail]);
 }
 
+/** Other control characters stand nowhere in JSON. */
 function isSpace(byte: number): boolean {
-  return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
+  return byte <= 0x20;
 }
 
 function endsScalar(byte: number): boolean {

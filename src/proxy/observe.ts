@@ -26,11 +26,7 @@ export function transportOf(replyType: string, requestType: string): Transport {
 }
 
 /** Null where there is nothing that could be read. */
-export function observeReply(
-  contentType: string,
-  contentEncoding: string,
-  endpoint: Endpoint | undefined = undefined,
-): ReplyObserver | null {
+export function observeReply(contentType: string, contentEncoding: string, endpoint?: Endpoint): ReplyObserver | null {
   const isPlain = contentEncoding === '' || contentEncoding === 'identity';
   const decoder = isPlain ? null : decoderFor(contentEncoding);
   if (!isPlain && decoder === null) return null;
