@@ -192,7 +192,11 @@ export async function openBook(store: LedgerStore, bounds: Iterable<Bound>, at: 
         if (part === undefined) continue;
         move(part.piece, amount, 0n);
         const { bound, spent, held } = part.piece.account;
-        if (bound.budget.kind === 'hard' && part.piece.isCounted && spent + held > limitAt(bound.budget, part.piece.start))
+        if (
+          bound.budget.kind === 'hard' &&
+          part.piece.isCounted &&
+          spent + held > limitAt(bound.budget, part.piece.start)
+        )
           fit = 'over';
       }
       return fit;

@@ -145,7 +145,12 @@ function budgetOf(wanted: NewBudget, at: number): Budget {
   for (const name of Object.keys(FIELDS) as Named[]) {
     const value = wanted[name] ?? null;
     if (name === must && value === null)
-      throw new ChangeRefused('invalid', FIELDS[name], 'absent', `name what a budget of the scope "${wanted.scope}" binds`);
+      throw new ChangeRefused(
+        'invalid',
+        FIELDS[name],
+        'absent',
+        `name what a budget of the scope "${wanted.scope}" binds`,
+      );
     if (value !== null && name !== must && !may.includes(name))
       throw new ChangeRefused('invalid', FIELDS[name], value, `a budget of the scope "${wanted.scope}" names none`);
     if (value !== null && (value === '' || value.length > NAME_CHARACTERS_MAX))
@@ -153,9 +158,19 @@ function budgetOf(wanted: NewBudget, at: number): Budget {
   }
   const { limitMoney = null, limitTokens = null, window = 'total', isRolling = false, timeZone = 'UTC' } = wanted;
   if ((limitMoney === null) === (limitTokens === null))
-    throw new ChangeRefused('invalid', 'limit_usd', 'absent or beside limit_tokens', 'give one of limit_usd and limit_tokens');
+    throw new ChangeRefused(
+      'invalid',
+      'limit_usd',
+      'absent or beside limit_tokens',
+      'give one of limit_usd and limit_tokens',
+    );
   if (isRolling && window === 'total')
-    throw new ChangeRefused('invalid', 'rolling', 'true', 'a budget without an end does not roll: give it another window');
+    throw new ChangeRefused(
+      'invalid',
+      'rolling',
+      'true',
+      'a budget without an end does not roll: give it another window',
+    );
   if (!isTimeZone(timeZone))
     throw new ChangeRefused('invalid', 'time_zone', timeZone, 'write an IANA name, such as Europe/Berlin');
   const budget: Budget = {
@@ -218,7 +233,12 @@ function check({ limitMoney, limitTokens, thresholds, increase }: Budget): void 
   const more = limitMoney === null ? increase.tokens : increase.money;
   const other = limitMoney === null ? increase.money : increase.tokens;
   if (more === null || more < 0 || other !== null || !Number.isSafeInteger(increase.until))
-    throw new ChangeRefused('invalid', 'increase', 'of another unit, or below 0', "raise what the budget's limit counts, by 0 or more");
+    throw new ChangeRefused(
+      'invalid',
+      'increase',
+      'of another unit, or below 0',
+      "raise what the budget's limit counts, by 0 or more",
+    );
 }
 
 async function checkOwners({ keyId, teamId, userId }: Budget, owners: Owners): Promise<void> {

@@ -8,6 +8,8 @@ import { METERS } from '../domain/usage.ts';
 
 /** Models and tags are what clients wrote: rows of sums are made of them. */
 const NAME_CHARACTERS_MAX = 100;
+/** A thousand million dollars. */
+const AMOUNT_MAX = 10n ** 21n;
 
 /** Null for a record that nobody pays for: one of an arrival that was refused, or that nobody is known to stand behind. */
 export function entryOf({ record: text, hold }: SpooledRecord): Entry | null {
@@ -61,8 +63,12 @@ function costOf(record: ExchangeRecord, hold: Hold | null): Pick<Entry, 'state' 
   return { state, amount, why };
 }
 
+/** @throws RangeError for what no exchange costs: it would put the sums of all others out of reach */
 function amountOf({ cost }: ExchangeRecord): bigint | null {
-  return cost.pico_usd === null ? null : BigInt(cost.pico_usd);
+  if (cost.pico_usd === null) return null;
+  const amount = BigInt(cost.pico_usd);
+  if (amount >= AMOUNT_MAX || amount <= -AMOUNT_MAX) throw new RangeError(`an amount of ${amount} pico-dollars`);
+  return amount;
 }
 
 function tokensOf(readings: readonly ReadingRecord[]): { readonly in: number; readonly out: number } {

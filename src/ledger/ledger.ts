@@ -26,6 +26,9 @@ import { refusalOf, undecidedRefusal } from './shortage.ts';
 import { countsFrom, keptMs, spanAt } from './windows.ts';
 import { NOTHING_TO_PAY, type Worst, type WorstCaseAsk, openWorstCases } from './worst-case.ts';
 
+export type { Fit } from './book.ts';
+export type { Owners } from './budgets.ts';
+
 export interface HoldAsk {
   readonly exchangeId: ExchangeId;
   readonly caller: Caller;
@@ -353,7 +356,8 @@ async function tellThresholds(
   { windows }: Posted,
 ): Promise<void> {
   const moved = new Map<string, bigint>();
-  const nameOf = ({ budgetId, account, windowStart }: Omit<Charge, 'amount'>) => `${budgetId}\n${windowStart}\n${account}`;
+  const nameOf = ({ budgetId, account, windowStart }: Omit<Charge, 'amount'>) =>
+    `${budgetId}\n${windowStart}\n${account}`;
   for (const charge of entries.flatMap(({ charges }) => charges))
     moved.set(nameOf(charge), (moved.get(nameOf(charge)) ?? 0n) + charge.amount);
   const at = clock.now();

@@ -52,7 +52,7 @@ export function openReport(store: LedgerStore, clock: Clock) {
     };
     for (const { grain, from, to } of stretches(query, byTime === 'hour')) {
       let width = grainMs(grain);
-      for (let start = from; start < to; ) {
+      for (let start = from; start < to;) {
         const end = Math.min(to, start + width);
         const before = clock.elapsedMs();
         for (const found of await store.sumRollups({ grain, from: start, to: end, by, where })) add(found);

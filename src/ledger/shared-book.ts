@@ -4,7 +4,14 @@ import type { Hold } from '../domain/budget.ts';
 import { unitOf } from '../domain/budget.ts';
 import type { Entry } from '../domain/entry.ts';
 import type { ExchangeId } from '../domain/id.ts';
-import type { ExpiredHold, LedgerStore, SharedAmount, SharedAnswer, SharedAsk, SharedHolds } from '../domain/ledger-store.ts';
+import type {
+  ExpiredHold,
+  LedgerStore,
+  SharedAmount,
+  SharedAnswer,
+  SharedAsk,
+  SharedHolds,
+} from '../domain/ledger-store.ts';
 import type { Log } from '../telemetry/log.ts';
 import { type Book, type Extension, type Fit, type Placed, type Want, heldAmount } from './book.ts';
 import { type Bounds, currentSpan } from './bounds.ts';
@@ -42,7 +49,7 @@ interface Waiting {
 
 export function openSharedBook(holds: SharedHolds, parts: SharedBookParts): Book {
   const { store, bounds, log, owner, settleFirst } = parts;
-  let waiting: Waiting[] = [];
+  const waiting: Waiting[] = [];
   /** Held here: their leases are renewed until the store has their entries. */
   const open = new Set<ExchangeId>();
   const settled = new Set<ExchangeId>();
@@ -57,7 +64,7 @@ export function openSharedBook(holds: SharedHolds, parts: SharedBookParts): Book
   }
 
   function send(): void {
-    for (let all = waiting.splice(0); all.length > 0; ) void sendSome(all.splice(0, ASKS_MAX));
+    while (waiting.length > 0) void sendSome(waiting.splice(0, ASKS_MAX));
   }
 
   async function sendSome(some: readonly Waiting[]): Promise<void> {

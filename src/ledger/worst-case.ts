@@ -105,7 +105,7 @@ export function openWorstCases(outputOf: (model: string) => number | null): Wors
     switch (caller.key.onUnbounded) {
       case 'refuse': {
         const message =
-          'This key may only ask for replies of a bounded length: set max_completion_tokens (max_output_tokens for responses), or let the operator set the key\'s on_unbounded.';
+          "This key may only ask for replies of a bounded length: set max_completion_tokens (max_output_tokens for responses), or let the operator set the key's on_unbounded.";
         return { refusal: new Refusal('bad_request', message, { param: 'max_completion_tokens' }) };
       }
       case 'learned': {
@@ -216,7 +216,13 @@ interface Rates {
 }
 
 /** What is sent may be any of these: the dearest is set aside. */
-const INPUTS: readonly Meter[] = ['input_text', 'input_text_written', 'input_text_written_12h', 'input_audio', 'input_image'];
+const INPUTS: readonly Meter[] = [
+  'input_text',
+  'input_text_written',
+  'input_text_written_12h',
+  'input_audio',
+  'input_image',
+];
 const OUTPUTS: readonly Meter[] = ['output_text', 'output_audio', 'output_image'];
 /** Those that the caller runs. */
 const OWN_TOOLS = new Set(['function', 'custom', 'mcp', 'local_shell', 'apply_patch']);

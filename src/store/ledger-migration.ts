@@ -11,9 +11,10 @@ export async function makeLedgerTables(db: Kysely<unknown>, engine: Engine['name
     engine === 'sqlite' ? table.modifyEnd(sql`without rowid`) : table;
 
   await numbers(
-    texts(schema.createTable('budgets').addColumn('id', 'text', (column) => column.primaryKey()), [
-      ...['scope', 'period', 'time_zone', 'kind', 'thresholds'],
-    ])
+    texts(
+      schema.createTable('budgets').addColumn('id', 'text', (column) => column.primaryKey()),
+      ['scope', 'period', 'time_zone', 'kind', 'thresholds'],
+    )
       .addColumn('key_id', 'text')
       .addColumn('team_id', 'text')
       .addColumn('user_id', 'text')
@@ -30,13 +31,23 @@ export async function makeLedgerTables(db: Kysely<unknown>, engine: Engine['name
 
   await keyed(
     numbers(texts(schema.createTable('budget_windows'), ['budget_id', 'account']), [
-      ...['window_start', 'spent_hi', 'spent_lo', 'held_hi', 'held_lo'],
+      'window_start',
+      'spent_hi',
+      'spent_lo',
+      'held_hi',
+      'held_lo',
     ]).addPrimaryKeyConstraint('budget_windows_pk', ['budget_id', 'account', 'window_start'] as never),
   ).execute();
 
   await numbers(
     texts(schema.createTable('budget_holds'), [
-      ...['exchange_id', 'budget_id', 'account', 'unit', 'amount', 'owner', 'details'],
+      'exchange_id',
+      'budget_id',
+      'account',
+      'unit',
+      'amount',
+      'owner',
+      'details',
     ]),
     ['window_start', 'counts_estimates', 'expires_at'],
   )
@@ -45,9 +56,10 @@ export async function makeLedgerTables(db: Kysely<unknown>, engine: Engine['name
   await schema.createIndex('budget_holds_expiry').on('budget_holds').column('expires_at').execute();
 
   await numbers(
-    texts(schema.createTable('entries').addColumn('settle_key', 'text', (column) => column.primaryKey()), [
-      ...['kind', 'state', 'details'],
-    ])
+    texts(
+      schema.createTable('entries').addColumn('settle_key', 'text', (column) => column.primaryKey()),
+      ['kind', 'state', 'details'],
+    )
       .addColumn('exchange_id', 'text')
       .addColumn('team_id', 'text')
       .addColumn('key_id', 'text')
@@ -70,8 +82,17 @@ export async function makeLedgerTables(db: Kysely<unknown>, engine: Engine['name
 
 const ROLLUP_TEXTS = ['grain', 'tag', 'team_id', 'key_id', 'user_id', 'model', 'endpoint'];
 const ROLLUP_NUMBERS = [
-  ...['exchanges', 'measured_hi', 'measured_lo', 'estimated_hi', 'estimated_lo', 'partial', 'pending', 'unpriced'],
-  ...['free', 'tokens_in', 'tokens_out'],
+  'exchanges',
+  'measured_hi',
+  'measured_lo',
+  'estimated_hi',
+  'estimated_lo',
+  'partial',
+  'pending',
+  'unpriced',
+  'free',
+  'tokens_in',
+  'tokens_out',
 ];
 
 /**

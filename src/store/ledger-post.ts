@@ -86,7 +86,10 @@ async function takeHolds(tx: Kysely<Schema>, entries: readonly Entry[]): Promise
   return deleteHolds(tx, ids as ExchangeId[]);
 }
 
-export async function deleteHolds(tx: Kysely<Schema>, exchangeIds: readonly ExchangeId[]): Promise<readonly Released[]> {
+export async function deleteHolds(
+  tx: Kysely<Schema>,
+  exchangeIds: readonly ExchangeId[],
+): Promise<readonly Released[]> {
   const rows = await tx.deleteFrom('budget_holds').where('exchange_id', 'in', exchangeIds).returningAll().execute();
   return rows.map((row) => ({
     budgetId: row.budget_id,

@@ -98,8 +98,20 @@ export function toHeld(row: Selectable<LedgerSchema['budget_holds']>): HeldAmoun
 }
 
 export const ENTRY_COLUMNS = [
-  ...(['settle_key', 'kind', 'exchange_id', 'team_id', 'key_id', 'user_id', 'endpoint', 'model', 'state'] as const),
-  ...(['amount', 'tokens_in', 'tokens_out', 'at', 'details'] as const),
+  'settle_key',
+  'kind',
+  'exchange_id',
+  'team_id',
+  'key_id',
+  'user_id',
+  'endpoint',
+  'model',
+  'state',
+  'amount',
+  'tokens_in',
+  'tokens_out',
+  'at',
+  'details',
 ] as const satisfies readonly (keyof LedgerSchema['entries'])[];
 
 /** In the order of ENTRY_COLUMNS. */
@@ -125,8 +137,11 @@ export function entryValues(entry: Entry): readonly (string | number | null)[] {
       priceVersion: entry.priceVersion,
       lines: entry.lines,
       readings: entry.readings,
-      charges: entry.charges.map(({ budgetId, account, windowStart, amount }) => [
-        ...[budgetId, account, windowStart, amount.toString()],
+      charges: entry.charges.map((charge) => [
+        charge.budgetId,
+        charge.account,
+        charge.windowStart,
+        charge.amount.toString(),
       ]),
       resolves: entry.resolves,
       servicePeriod: entry.servicePeriod,

@@ -132,11 +132,7 @@ export function ledgerStore(engine: Engine): LedgerStore {
           eb.or([
             eb('budget_id', '>', budgetId),
             eb.and([eb('budget_id', '=', budgetId), eb('account', '>', account)]),
-            eb.and([
-              eb('budget_id', '=', budgetId),
-              eb('account', '=', account),
-              eb('window_start', '>', windowStart),
-            ]),
+            eb.and([eb('budget_id', '=', budgetId), eb('account', '=', account), eb('window_start', '>', windowStart)]),
           ]),
         );
       }
@@ -160,7 +156,10 @@ const DIMENSIONS = {
 
 const SUMS = [
   ...COUNTERS,
-  ...(['measured_hi', 'measured_lo', 'estimated_hi', 'estimated_lo'] as const),
+  'measured_hi',
+  'measured_lo',
+  'estimated_hi',
+  'estimated_lo',
 ] as const satisfies readonly (keyof Schema['rollups'])[];
 
 async function sumRollups(
@@ -181,7 +180,9 @@ async function sumRollups(
     if (name !== 'tag') query = query.where(DIMENSIONS[name as RollupDimension], '=', value);
   }
   const columns = by.map((name) => DIMENSIONS[name]);
-  const rows = await (columns.length === 0 ? query : query.select(columns).groupBy(columns)).execute();
+  // Without groups there is one row of all; SQL has no empty list for it.
+  const grouped = columns.length === 0 ? query : query.groupBy(columns);
+  const rows = await grouped.select(columns).execute();
   return rows
     .filter((row) => row.exchanges !== null)
     .map((row) => ({

@@ -129,7 +129,9 @@ export function openSpool(file: string, durability: 'group' | 'strict'): OpenSpo
           slots.set(intent.id, { number: slot, hold: intent.hold });
           putIntent(statements.putIntent, slot, intent);
         }
-        if (record) insertRecord(statements.insertRecord, record, slots.get(record.id)?.hold ?? null);
+        // A turn takes from what its socket set aside.
+        const holder = record && (record.kind === 'turn' ? record.parent_id : record.id);
+        if (record) insertRecord(statements.insertRecord, record, (holder && slots.get(holder)?.hold) ?? null);
       }
       statements.commit.run();
       for (const { record } of batch) if (record) freeSlot(record.id);
@@ -269,10 +271,11 @@ function prepare(database: DatabaseSync) {
       'INSERT INTO cursors VALUES (?, ?) ON CONFLICT (reader) DO UPDATE SET seq = excluded.seq',
     ),
     lastSeq: database.prepare('SELECT max(seq) AS seq FROM exchanges'),
-    // The newest row stays, so that no place in the order is ever given twice.
+    // The newest row stays, so that no place in the order is ever given twice; and so does what the ledger has not entered.
     purge: database.prepare(
       // Only the oldest rows are looked at, however many there are.
       `DELETE FROM exchanges WHERE seq < (SELECT max(seq) FROM exchanges) AND at < ?
+         AND seq <= coalesce((SELECT seq FROM cursors WHERE reader = 'ledger'), seq)
          AND seq IN (SELECT seq FROM exchanges ORDER BY seq LIMIT ?)`,
     ),
     orphans: database.prepare('SELECT * FROM intents WHERE id NOT IN (SELECT id FROM exchanges) ORDER BY id'),

@@ -1,5 +1,3 @@
-// A ledger over a data dir of its own, and exchanges that end in records without any HTTP around them.
-import type { NewBudget } from '../../src/ledger/budgets.ts';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,6 +12,8 @@ import { formatUsd } from '../../src/domain/money.ts';
 import type { Cost, CostState } from '../../src/domain/price.ts';
 import type { Spool } from '../../src/domain/stores.ts';
 import { TEAM_DEFAULTS } from '../../src/domain/team.ts';
+// A ledger over a data dir of its own, and exchanges that end in records without any HTTP around them.
+import type { NewBudget } from '../../src/ledger/budgets.ts';
 import { type Ledger, type LedgerParts, openLedger } from '../../src/ledger/ledger.ts';
 import { findEndpoint } from '../../src/openai/endpoints.ts';
 import { type Store, openStore } from '../../src/store/store.ts';
@@ -34,7 +34,12 @@ export interface Opened {
   close(): Promise<void>;
 }
 
-export async function open(dataDir: string, clock: Clock, more: Partial<LedgerParts> = {}, url?: string): Promise<Opened> {
+export async function open(
+  dataDir: string,
+  clock: Clock,
+  more: Partial<LedgerParts> = {},
+  url?: string,
+): Promise<Opened> {
   const store = await openStore({ dataDir, durability: 'group', databaseUrl: url ?? null, clock });
   const ledger = await openLedger({
     store: store.ledger,
@@ -85,7 +90,12 @@ export function ask(exchange: Told, money: bigint | null, tokens: number | null 
   return { exchangeId, caller, endpoint: chat, model, tags, endUser, worst: { money, tokens }, at };
 }
 
-export async function hold(ledger: Ledger, exchange: Told, money: bigint | null, tokens?: number): Promise<Hold | null> {
+export async function hold(
+  ledger: Ledger,
+  exchange: Told,
+  money: bigint | null,
+  tokens?: number,
+): Promise<Hold | null> {
   const held = await ledger.hold(ask(exchange, money, tokens));
   return held.kind === 'held' ? held.hold : null;
 }
@@ -162,7 +172,13 @@ export function writeRecord(spool: Spool, of: ExchangeRecord): Promise<void> {
 }
 
 /** From admission to record. */
-export async function run(opened: Opened, exchange: Told, worst: bigint, cost: Cost, tokens: number | null = 10): Promise<boolean> {
+export async function run(
+  opened: Opened,
+  exchange: Told,
+  worst: bigint,
+  cost: Cost,
+  tokens: number | null = 10,
+): Promise<boolean> {
   const held = await hold(opened.ledger, exchange, worst, tokens ?? 10);
   if (held === null) return false;
   await writeIntent(opened.store.spool, intent(exchange, held));

@@ -1,0 +1,251 @@
+// What the ledger may rely on, whichever engine keeps it.
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, test } from 'node:test';
+
+import type { Budget } from '../../src/domain/budget.ts';
+import type { Charge, Entry } from '../../src/domain/entry.ts';
+import type { LedgerStore } from '../../src/domain/ledger-store.ts';
+import type { Engine } from '../../src/store/engine.ts';
+import { ledgerStore } from '../../src/store/ledger.ts';
+import { handClock, onBothEngines } from '../support/engines.ts';
+
+const AT = Date.UTC(2026, 10, 22, 10, 30);
+const HOUR = 3_600_000;
+
+const budget = (id: Budget['id'], more: Partial<Budget> = {}): Budget => ({
+  id,
+  scope: 'global',
+  keyId: null,
+  teamId: null,
+  userId: null,
+  model: null,
+  tag: null,
+  limitMoney: 100n,
+  limitTokens: null,
+  window: 'total',
+  isRolling: false,
+  timeZone: 'UTC',
+  kind: 'hard',
+  countsEstimates: true,
+  thresholds: [50, 99.5],
+  increase: null,
+  createdAt: AT,
+  ...more,
+});
+
+const entry = (
+  settleKey: string,
+  amount: bigint | null,
+  charges: readonly Charge[] = [],
+  more: Partial<Entry> = {},
+): Entry => ({
+  settleKey,
+  kind: 'charge',
+  isExchange: true,
+  exchangeId: 'exc_1',
+  teamId: 'team_red',
+  keyId: 'key_one',
+  userId: null,
+  endpoint: null,
+  model: 'gpt-test',
+  tags: [],
+  state: amount === null ? 'unpriced' : 'priced',
+  amount,
+  why: null,
+  tokensIn: 3,
+  tokensOut: 4,
+  priceVersion: 'v1',
+  lines: [],
+  readings: [{ meter: 'input_text', quantity: '3' }],
+  charges,
+  at: AT,
+  resolves: null,
+  servicePeriod: null,
+  ...more,
+});
+
+const charge = (budgetId: Budget['id'], amount: bigint, more: Partial<Charge> = {}): Charge => ({
+  budgetId,
+  account: '',
+  windowStart: 0,
+  amount,
+  ...more,
+});
+
+onBothEngines('the ledger', (open) => {
+  let engine: Engine;
+  let store: LedgerStore;
+  let clock: ReturnType<typeof handClock>;
+  beforeEach(async () => {
+    clock = handClock(AT);
+    engine = await open(clock);
+    store = ledgerStore(engine);
+  });
+  afterEach(() => engine.close());
+
+  test('a budget is as it was written, and its changes are seen by whoever asks for them', async () => {
+    const raised = { money: 10n ** 20n, tokens: null, until: AT + HOUR };
+    const [one, two] = [
+      budget('budget_1', { increase: raised }),
+      budget('budget_2', { limitMoney: null, limitTokens: 5 }),
+    ];
+    await store.insertBudget(one);
+    clock.turn(HOUR);
+    await store.insertBudget(two);
+    assert.deepEqual(
+      (await store.budgetsChangedSince(0)).map((each) => each.budget),
+      [one, two],
+    );
+    assert.deepEqual(
+      (await store.budgetsChangedSince(AT + HOUR)).map((each) => each.budget.id),
+      ['budget_2'],
+    );
+    clock.turn(HOUR);
+    const changed = await store.updateBudget('budget_1', (before) => ({ ...before, limitMoney: 7n }));
+    assert.equal(changed?.limitMoney, 7n);
+    assert.equal(await store.deleteBudget('budget_2'), true);
+    assert.equal(await store.deleteBudget('budget_2'), false);
+    assert.equal(await store.updateBudget('budget_2', (before) => before), null);
+    const since = await store.budgetsChangedSince(AT + 2 * HOUR);
+    assert.deepEqual(
+      since.map((each) => [each.budget.id, each.isDeleted]),
+      [
+        ['budget_1', false],
+        ['budget_2', true],
+      ],
+    );
+  });
+
+  test('an entry is as it was written, and is written once', async () => {
+    await store.insertBudget(budget('budget_1'));
+    const one = entry('exc_a', 10n ** 20n, [charge('budget_1', 10n ** 20n)], {
+      tags: ['x'],
+      resolves: { settleKey: 'exc_0', at: AT - 1, state: 'pending' },
+      servicePeriod: { from: 1, to: 2 },
+    });
+    assert.deepEqual([...(await store.post([one, entry('exc_b', null)])).settleKeys].toSorted(), ['exc_a', 'exc_b']);
+    const again = await store.post([one, entry('exc_c', 1n)]);
+    assert.deepEqual([...again.settleKeys], ['exc_c']);
+    assert.deepEqual(await store.findEntry('exc_a'), one);
+    assert.deepEqual(
+      (await store.windowsOf('budget_1', '', 0)).map(({ spent }) => spent),
+      [10n ** 20n],
+    );
+    const [sum] = await store.sumRollups({ grain: 'hour', from: 0, to: AT + HOUR, by: [], where: {} });
+    assert.deepEqual([sum?.exchanges, sum?.measured, sum?.tokensIn], [3, 10n ** 20n + 1n, 9]);
+    assert.deepEqual(
+      (await store.entriesAfter('exc_a', 5)).map(({ settleKey }) => settleKey),
+      ['exc_b', 'exc_c'],
+    );
+  });
+
+  test('two writers of one entry charge once', async () => {
+    await store.insertBudget(budget('budget_1'));
+    const one = entry('exc_a', 5n, [charge('budget_1', 5n)]);
+    const posted = await Promise.all([store.post([one]), store.post([one]), store.post([one])]);
+    assert.equal(posted.filter(({ settleKeys }) => settleKeys.size > 0).length, 1);
+    assert.deepEqual(
+      (await store.windowsOf('budget_1', '', 0)).map(({ spent }) => spent),
+      [5n],
+    );
+  });
+
+  test('sums go over from ones to millions and back without losing anything', async () => {
+    await store.insertBudget(budget('budget_1'));
+    const amounts = [999_999n, 1n, 12_345_678_901_234_567_890n, -13n, 999_999n, 999_999n, -2_000_000n];
+    let sum = 0n;
+    for (const [i, amount] of amounts.entries()) {
+      sum += amount;
+      const { windows } = await store.post([entry(`exc_${i}`, amount, [charge('budget_1', amount)])]);
+      assert.deepEqual(
+        windows.map(({ spent }) => spent),
+        [sum],
+      );
+    }
+    const [found] = await store.sumRollups({
+      grain: 'day',
+      from: 0,
+      to: AT + HOUR,
+      by: ['team'],
+      where: { key: 'key_one' },
+    });
+    assert.deepEqual([found?.measured, found?.group], [sum, { team: 'team_red' }]);
+  });
+
+  test('windows are found by budget, account and beginning, and old ones go', async () => {
+    await store.insertBudget(budget('budget_1', { window: 'hour' }));
+    const starts = [AT - 2 * HOUR, AT - HOUR, AT];
+    await store.post([
+      entry('exc_a', 9n, [
+        ...starts.map((windowStart) => charge('budget_1', 3n, { windowStart })),
+        charge('budget_1', 1n, { windowStart: AT, account: 'anna' }),
+      ]),
+    ]);
+    assert.equal((await store.windowsSince(AT - HOUR)).length, 2);
+    assert.deepEqual(
+      (await store.windowsOf('budget_1', 'anna', 0)).map(({ spent }) => spent),
+      [1n],
+    );
+    assert.deepEqual(await store.sumOf('budget_1', AT - HOUR), { spent: 7n, held: 0n });
+    await store.forgetWindows('budget_1', AT - HOUR);
+    const all = await store.allWindows(null, 2);
+    const rest = await store.allWindows(all.at(-1)!, 2);
+    assert.deepEqual(
+      [...all, ...rest].map(({ account, windowStart }) => [account, windowStart]),
+      [
+        ['', AT - HOUR],
+        ['', AT],
+        ['anna', AT],
+      ],
+    );
+  });
+
+  test('holds are placed where they fit, all of one exchange or none, and go with its entry', async (t) => {
+    const { holds } = store;
+    if (holds === null) return t.skip('one process keeps them in memory');
+    await store.insertBudget(budget('budget_1', { limitMoney: 10n }));
+    await store.insertBudget(budget('budget_2', { limitMoney: 25n, scope: 'end_user' }));
+    const part = (budgetId: Budget['id'], amount: bigint, account = '') => ({
+      budgetId,
+      account,
+      windowStart: 0,
+      unit: 'money' as const,
+      countsEstimates: true,
+      amount,
+      countsFrom: 0,
+      isUnknown: false,
+    });
+    const ask = (n: number, amount: bigint) => ({
+      exchangeId: `exc_${n}` as const,
+      amounts: [part('budget_2', amount, 'anna'), part('budget_1', amount)],
+      details: '{}',
+    });
+    const until = AT + HOUR;
+    const answers = await holds.place([ask(1, 6n), ask(2, 6n), ask(3, 4n)], 'replica_a', until);
+    assert.deepEqual(answers, [null, { budgetId: 'budget_1', spent: 0n, held: 6n }, null]);
+    assert.deepEqual(await store.sumOf('budget_2', 0), { spent: 0n, held: 10n });
+
+    assert.equal(await holds.extend('exc_1', [part('budget_1', 1n)]), false);
+    await holds.release(['exc_3']);
+    assert.equal(await holds.extend('exc_1', [part('budget_1', 4n)]), true);
+    assert.deepEqual(await store.sumOf('budget_1', 0), { spent: 0n, held: 10n });
+
+    await store.post([entry('exc_1', 7n, [charge('budget_1', 7n), charge('budget_2', 7n, { account: 'anna' })])]);
+    assert.deepEqual(await store.sumOf('budget_1', 0), { spent: 7n, held: 0n });
+    assert.deepEqual(await store.sumOf('budget_2', 0), { spent: 7n, held: 0n });
+
+    await holds.place([ask(4, 3n), ask(5, 0n)], 'replica_a', AT + 1);
+    await holds.renew(['exc_5'], until);
+    clock.turn(2);
+    const settle = () =>
+      holds.settleExpired(10, ({ exchangeId, amounts }) => entry(exchangeId, 3n, amounts, { exchangeId }));
+    const settled = await Promise.all([settle(), settle()]);
+    assert.deepEqual(
+      settled.flat().map(({ settleKey }) => settleKey),
+      ['exc_4'],
+    );
+    // Its owner comes back with the truth: too late.
+    await store.post([entry('exc_4', 1n, [charge('budget_1', 1n)])]);
+    assert.deepEqual(await store.sumOf('budget_1', 0), { spent: 10n, held: 0n });
+  });
+});
