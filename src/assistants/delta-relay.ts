@@ -26,7 +26,7 @@ const AUDIENCE_KEPT = 100;
 export interface DeltaRelayParts {
   /** What this replica calls itself. */
   readonly self: string;
-  readonly wakeups: Pick<Wakeups, 'subscribe' | 'publish' | 'publishAll'>;
+  readonly wakeups: Pick<Wakeups, 'subscribe' | 'onGap' | 'publish' | 'publishAll'>;
   readonly clock: Clock;
   /** Somebody elsewhere begins to read a run, or lacks something of it. */
   readonly onAudience: (run: RunRef) => void;
@@ -57,6 +57,8 @@ interface Followed {
   readonly mirror: Mirror;
   readonly packets: PacketReader;
   saidMs: number;
+  /** Something before the last packet did not come. */
+  isLacking: boolean;
 }
 
 export function openDeltaRelay({ self, wakeups, clock, onAudience, onDeltas }: DeltaRelayParts): DeltaRelay {
@@ -83,7 +85,8 @@ export function openDeltaRelay({ self, wakeups, clock, onAudience, onDeltas }: D
     const packet = mine?.packets.take(piece) ?? null;
     if (mine === undefined || packet === null) return;
     const took = mine.mirror.take(packet);
-    if (took === 'lacks' && clock.elapsedMs() - mine.saidMs >= ASK_AGAIN_MS) say(run, mine);
+    if (took !== 'known') mine.isLacking = took === 'lacks';
+    sayIfDue(run, mine);
     if (took === 'taken') onDeltas(run);
   }
 
@@ -92,7 +95,20 @@ export function openDeltaRelay({ self, wakeups, clock, onAudience, onDeltas }: D
     wakeups.publish('reading', `${self} ${run} ${mine.mirror.base} ${mine.mirror.count}`);
   }
 
-  const forget = [wakeups.subscribe('reading', heardReader), wakeups.subscribe('deltas', heardDeltas)];
+  function sayIfDue(run: RunRef, mine: Followed): void {
+    const waitMs = mine.isLacking ? ASK_AGAIN_MS : SAY_EVERY_MS;
+    if (clock.elapsedMs() - mine.saidMs >= waitMs) say(run, mine);
+  }
+
+  const sayAll = () => {
+    for (const [run, mine] of followed) say(run, mine);
+  };
+
+  const forget = [
+    wakeups.subscribe('reading', heardReader),
+    wakeups.subscribe('deltas', heardDeltas),
+    wakeups.onGap(sayAll),
+  ];
   return {
     hasAudience,
     send(run, channel) {
@@ -109,8 +125,11 @@ export function openDeltaRelay({ self, wakeups, clock, onAudience, onDeltas }: D
     follow(run) {
       let mine = followed.get(run);
       if (mine === undefined)
-        followed.set(run, (mine = { mirror: new Mirror(), packets: new PacketReader(), saidMs: -Infinity }));
-      if (clock.elapsedMs() - mine.saidMs >= SAY_EVERY_MS) say(run, mine);
+        followed.set(
+          run,
+          (mine = { mirror: new Mirror(), packets: new PacketReader(), saidMs: -Infinity, isLacking: false }),
+        );
+      sayIfDue(run, mine);
     },
     mirror: (run) => followed.get(run)?.mirror,
     leave: (run) => void followed.delete(run),
