@@ -9,13 +9,18 @@ import { Secret } from './config/secret.ts';
 import { SYSTEM } from './domain/audit.ts';
 import { type Clock, systemClock } from './domain/clock.ts';
 import { Refusal } from './domain/refusal.ts';
+import { openEstimates } from './estimates/estimates.ts';
 import { sendJson, sendRefusal } from './http/reply.ts';
 import { type DownstreamReply, type DownstreamRequest, openListener } from './http/server.ts';
 import { Handshake } from './http/websocket.ts';
 import { equalHashes, hashToken, newAdminToken, openKeys } from './keys/keys.ts';
+import { type Owners, openLedger } from './ledger/ledger.ts';
+import { openLimits } from './limits/limits.ts';
 import { startLogging } from './logging/logging.ts';
 import { ENDPOINTS } from './openai/endpoint-rows.ts';
-import { type Records, openGenerate, openProxy } from './proxy/proxy.ts';
+import { buildPrices } from './openai/prices.ts';
+import { shippedPrices } from './openai/shipped-prices.ts';
+import { type Records, openGate, openGenerate, openProxy } from './proxy/proxy.ts';
 import { openStore } from './store/store.ts';
 import { type Log, openLog } from './telemetry/log.ts';
 import { openMetrics } from './telemetry/metrics.ts';
@@ -82,7 +87,27 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
         store.spool.writeRecord(record, written);
       },
     };
-    const generator = openGenerate({ keys, upstream, records, clock, log }, config);
+    const owners: Owners = {
+      hasTeam: async (id) => (await keys.teams.find(id)) !== null,
+      hasKey: async (id) => (await keys.find(id)) !== null,
+      hasUser: async (id) => (await keys.users.find(id)) !== null,
+    };
+    const ledger = await openLedger({ store: store.ledger, spool: store.spool, owners, clock, log });
+    opened.push(() => ledger.close());
+    const limiter = await openLimits(config, clock, log);
+    opened.push(() => limiter.close());
+    const estimates = openEstimates();
+    opened.push(() => estimates.close());
+    const prices = buildPrices({ shipped: shippedPrices(), refreshed: null, overrides: null, contracts: null });
+    const gate = openGate({
+      limiter,
+      ledger,
+      estimates,
+      prices: () => prices,
+      host: new URL(config.upstream.baseUrl).host,
+      elapsedMs: clock.elapsedMs,
+    });
+    const generator = openGenerate({ keys, gate, upstream, records, clock, log }, config);
     opened.push(() => generator.close());
     const assistants = openAssistants(
       { store: store.assistants, wakeups: store.wakeups, generate: generator.generate, clock, log },
@@ -90,8 +115,9 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     );
     opened.push(() => assistants.close());
     const emulation = config.assistants.mode === 'emulate' ? assistants.emulation : null;
-    const proxy = openProxy({ keys, upstream, records, emulation, clock, log }, config);
+    const proxy = openProxy({ keys, gate, badKey: limiter.badKey, upstream, records, emulation, clock, log }, config);
     opened.push(() => proxy.close());
+    opened.push(keys.onClosed(({ covers }) => proxy.stop(covers)));
     const active = () => proxy.active() + generator.active() + assistants.active();
     const adminHash = hashToken(adminToken.reveal());
     const isAdminToken = (token: string) => equalHashes(hashToken(token), adminHash);

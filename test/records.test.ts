@@ -73,8 +73,14 @@ test('a record tells who, what, how it ended, how long it took and what was used
   assert.equal(record.transport, 'json');
   assert.equal(record.status, 200);
   assert.equal(record.ending, 'complete');
-  assert.deepEqual(record.usage, { source: 'reported', readings: null, raw: USAGE });
-  assert.deepEqual(record.cost, { state: 'unpriced', pico_usd: null, usd: null });
+  assert.equal(record.usage.source, 'reported');
+  assert.deepEqual(record.usage.raw, USAGE);
+  const used = Object.fromEntries(record.usage.readings?.map(({ meter, quantity }) => [meter, quantity]) ?? []);
+  assert.deepEqual(used, { input_text: '8', input_text_cached: '3', output_text: '4' });
+  // 8 x 2.50, 3 x 1.25 and 4 x 10 dollars a million.
+  assert.equal(record.cost.state, 'priced');
+  assert.equal(record.cost.usd, '0.00006375');
+  assert.equal(record.cost.lines.length, 3);
   assert.equal(record.bytes.out, Buffer.byteLength(COMPLETION));
   assert.equal(record.upstream_request_id, 'req_1');
   assert.equal(record.client_request_id, 'mine-1');
@@ -117,13 +123,16 @@ for (const [encoding, compress] of [
   });
 }
 
-test('a reply that reports no usage is absent, never zero', async () => {
+test('a reply that reports no usage is estimated and says so, never zero', async () => {
   upstream.script = () => ({
     headers: [['content-type', 'application/json']],
     body: '{"usage":null,"model":"gpt-4o"}',
   });
   const record = await askChat(gateway);
-  assert.deepEqual(record.usage, { source: 'absent', readings: null, raw: null });
+  assert.equal(record.usage.source, 'estimated');
+  assert.equal(record.usage.raw, null);
+  assert.equal(record.cost.state, 'estimated');
+  assert.ok(Number(record.cost.usd) > 0);
 });
 
 test('an endpoint that costs nothing is free, a path that no row knows is unpriced', async () => {

@@ -3,6 +3,9 @@
 export const EXCHANGE_ID_HEADER = 'x-throughway-exchange-id';
 export const REFUSAL_HEADER = 'x-throughway-refusal';
 export const OVERHEAD_HEADER = 'x-throughway-overhead-ms';
+export const COST_HEADER = 'x-throughway-cost-usd';
+/** Tags that a client gives a request, divided by commas. */
+export const TAGS_HEADER = 'x-throughway-tags';
 
 /** What OpenAI told of each request to the Assistants API, and SDKs still read. */
 export const REQUEST_ID_HEADER = 'x-request-id';
@@ -46,6 +49,7 @@ const PROJECT = 'openai-project';
 const DROPPED_FROM_REQUESTS = new Set([...HOP_BY_HOP, ...REPLACED, ...HOP_DATA]);
 /** `set-cookie` and `alt-svc` speak for the upstream's origin, not for this one. */
 const DROPPED_FROM_REPLIES = new Set([...HOP_BY_HOP, 'set-cookie', 'alt-svc']);
+const LIMIT_PREFIX = 'x-ratelimit-';
 const IDENTITY = /^(openai-organization|openai-project|x-ratelimit-.+)$/;
 
 /** What a credential adds to each request that it opens. */
@@ -137,6 +141,8 @@ export function downstreamHead(raw: readonly Buffer[], own: readonly string[], i
   let named: Set<string> | null = null;
   // Where the operator names origins, which alone makes our replies differ, the upstream's CORS headers would contradict ours.
   const speaksCors = own.includes('vary');
+  // A caller with limits of its own is told of those, and not of the account's.
+  const tellsLimits = own.some((text) => text.startsWith(LIMIT_PREFIX));
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i]!.toString('latin1');
     const value = raw[i + 1]!.toString('latin1');
@@ -167,6 +173,7 @@ export function downstreamHead(raw: readonly Buffer[], own: readonly string[], i
         if (DROPPED_FROM_REPLIES.has(lower)) continue;
         if (lower.startsWith('x-throughway-') && lower !== 'x-throughway-sandbox') continue;
         if (identity === 'hide' && IDENTITY.test(lower)) continue;
+        if (tellsLimits && lower.startsWith(LIMIT_PREFIX)) continue;
         if (speaksCors && lower.startsWith('access-control-')) continue;
     }
     headers.push(name, value);

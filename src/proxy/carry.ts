@@ -80,15 +80,18 @@ export interface Downstream {
 }
 
 /**
- * Told once, when nothing more can change. The last byte goes downstream when `release` is called.
+ * Told once, when nothing more can change. The last byte goes downstream when `release` is called, with headers that belong to
+ * the reply where its head waits too.
  */
-export type Observed = (observation: Observation, release: () => void) => void;
+export type Observed = (observation: Observation, release: (headers?: readonly string[]) => void) => void;
 
 export interface Carried {
   /** Sends it. May be told as observed before it returns. */
   start(): void;
   /** Ends it now: a drain ran out. */
   cut(): void;
+  /** Ends it now with our own no: its key opens no more, or its budget is used up. */
+  stop(refusal: Refusal): void;
 }
 
 export function carry(parts: CarryParts, admission: Admission, downstream: Downstream, observed: Observed): Carried {
@@ -176,6 +179,17 @@ class Carriage implements ReplyListener, Watched, Carried {
       code: 'draining',
       message: 'The gateway is stopping and the time to finish is over.',
     });
+  }
+
+  stop(refusal: Refusal): void {
+    if (this.#isOver) return;
+    this.#sending?.abort();
+    if (this.#isDraining) {
+      this.#endDrain();
+      return;
+    }
+    const { code, message } = refusal;
+    this.#endWithRefusal('gateway_cut', refusal, { origin: 'gateway', code, message });
   }
 
   // ---- The request goes upstream.
@@ -590,14 +604,15 @@ class Carriage implements ReplyListener, Watched, Carried {
     };
   }
 
-  #releaseFor(ending: Ending): () => void {
+  #releaseFor(ending: Ending): (headers?: readonly string[]) => void {
     const { reply } = this.#downstream;
     if (ending !== 'complete') {
       // A clean end would make half a reply look like a whole one.
       return () => breakReply(reply, this.#head?.contentLength ?? null);
     }
-    return () => {
+    return (headers = []) => {
       if (reply.destroyed) return;
+      if (!this.#isHeadSent) this.#head!.headers.push(...headers);
       if (!reply.req.complete) endEarly(reply, this.#isHeadSent ? null : this.#head!.headers);
       const held = this.#held;
       const body = held.length === 1 ? held[0]! : Buffer.concat(held);

@@ -128,13 +128,11 @@ export function emulate(
     endedMs: clock.elapsedMs(),
   });
 
-  return {
-    start: () => void answer(),
-    cut() {
-      isCut = true;
-      reply.destroy();
-    },
+  const cut = () => {
+    isCut = true;
+    reply.destroy();
   };
+  return { start: () => void answer(), cut, stop: cut };
 }
 
 /** A bug there is ours: it ends this exchange, is told to the operator, and tells the client nothing. */

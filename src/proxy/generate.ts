@@ -2,29 +2,32 @@
 // a credential, an observation and one record. It is sent once; whether to try again is its caller's to say.
 import type { Config } from '../config/load.ts';
 import type { Clock } from '../domain/clock.ts';
+import type { Endpoint } from '../domain/endpoint.ts';
 import type { RunRecord } from '../domain/exchange-record.ts';
 import type { Admission, Arrival, Attempt, Ending, ExchangeError, Observation } from '../domain/exchange.ts';
 import { NOTHING_SEEN, type ReplyFacts } from '../domain/facts.ts';
 import type { Generate, GenerateCall, GenerateOrigin, GenerateReply } from '../domain/generate.ts';
 import { newId } from '../domain/id.ts';
 import type { Caller } from '../domain/key.ts';
-import { NO_PERMITS } from '../domain/limits.ts';
 import { Refusal } from '../domain/refusal.ts';
 import { downstreamHead, upstreamHeaders } from '../http/headers.ts';
 import { pathOf } from '../http/target.ts';
 import type { Keys } from '../keys/keys.ts';
 import { findEndpoint } from '../openai/endpoints.ts';
-import { scanRequest } from '../openai/request.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { PooledCredential, ReplyListener, Sending, Upstream, UpstreamFailure } from '../upstream/upstream.ts';
+import { admitModel } from './admit.ts';
+import { requestFacts, scanBody } from './arrive.ts';
 import { restsUntil } from './credential-reply.ts';
+import type { Gate } from './gate.ts';
 import { type ReplyObserver, observeReply, transportOf } from './observe.ts';
 import { type Records, intentOf } from './records.ts';
-import { recordOf, refusalRecord, settle } from './settle.ts';
+import { recordOf, refusalRecord } from './settle.ts';
 import { type Watch, type Watched, openWatch } from './watch.ts';
 
 export interface GenerateParts {
   readonly keys: Keys;
+  readonly gate: Gate;
   readonly upstream: Upstream;
   readonly records: Records;
   readonly clock: Clock;
@@ -43,7 +46,7 @@ const WAITING_BYTES_MAX = 256 * 1024;
 const TIMED_OUT = new Set(['UND_ERR_CONNECT_TIMEOUT', 'ETIMEDOUT']);
 
 export function openGenerate(parts: GenerateParts, settings: Pick<Config, 'upstream'>): Generator {
-  const { keys, records, clock, log } = parts;
+  const { keys, gate, records, clock, log } = parts;
   const times = {
     headersMs: settings.upstream.headersSeconds * 1000,
     idleMs: settings.upstream.idleSeconds * 1000,
@@ -56,19 +59,22 @@ export function openGenerate(parts: GenerateParts, settings: Pick<Config, 'upstr
     const arrival = arrive(call, clock);
     const caller = await findCaller(keys, call);
     if (caller instanceof Refusal) return refuse(arrival, call, null, caller);
-    const admission: Admission = {
-      arrival,
-      caller,
-      model: modelOf(call),
-      facts: null,
-      tags: caller.key.tags,
-      hold: null,
-      permits: NO_PERMITS,
-      admittedMs: clock.elapsedMs(),
-    };
+    const scan = call.body === null ? null : scanBody(arrival, { bytes: call.body, isWhole: true });
+    const facts = requestFacts(arrival, scan);
+    const { model } = facts;
+    let admission: Admission;
+    try {
+      admitModel(arrival, caller, model, facts);
+      const kind = facts.isStream ? 'stream' : 'exchange';
+      admission = await gate.enter({ arrival, caller, model, facts, kind, isFree: false });
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      return refuse(arrival, call, caller, error);
+    }
     const failed = await new Promise<Error | null>((resolve) => records.writeIntent(intentOf(admission), resolve));
     if (failed) {
       log.error('intent not written, call of a run refused', { exchange: arrival.id, why: failed.message });
+      gate.turnBack(admission);
       return refuse(
         arrival,
         call,
@@ -78,14 +84,16 @@ export function openGenerate(parts: GenerateParts, settings: Pick<Config, 'upstr
     }
     active++;
     return new Promise((answer) => {
-      const ended = (observation: Observation) => {
-        const record = { ...recordOf(settle(admission, observation)), ...runRecord(call.run) };
+      const sample = call.body === null ? null : { head: call.body, bodyBytes: call.body.length };
+      const ended = async (observation: Observation) => {
+        const settlement = await gate.leave(admission, observation, sample);
+        const record = { ...recordOf(settlement), ...runRecord(call.run) };
         records.writeRecord(record, (error) => {
           if (error) log.error('record not written', { exchange: arrival.id, why: error.message });
           active--;
         });
       };
-      new Exchange({ ...parts, watch, times }, call, answer, ended).start(arrival);
+      new Exchange({ ...parts, watch, times }, call, answer, (observation) => void ended(observation)).start(arrival);
     });
   }
 
@@ -125,14 +133,6 @@ async function findCaller(keys: Keys, { keyId, teamId }: GenerateCall): Promise<
   return new Refusal('invalid_api_key', 'The virtual key that began this was revoked or no longer exists.');
 }
 
-function modelOf({ headers, body }: GenerateCall): string | null {
-  if (body === null) return null;
-  const type = headers.find((_value, i) => i % 2 === 1 && headers[i - 1]?.toLowerCase() === 'content-type') ?? '';
-  const scan = scanRequest(type, '');
-  scan?.feed(body);
-  return scan?.model ?? null;
-}
-
 function runRecord(run: GenerateOrigin | null): { run?: RunRecord } {
   if (run === null) return {};
   const { runId, assistantId, threadId, turn, isRerun } = run;
@@ -154,6 +154,7 @@ class Exchange implements ReplyListener, Watched {
   #credential: PooledCredential | null = null;
   #attempt: Attempt | null = null;
   #observer: ReplyObserver | null = null;
+  #endpoint: Endpoint | undefined;
   #status: number | null = null;
   #contentType = '';
   #requestId: string | null = null;
@@ -180,6 +181,7 @@ class Exchange implements ReplyListener, Watched {
   }
 
   start(arrival: Arrival): void {
+    this.#endpoint = arrival.endpoint;
     const { upstream, clock, watch } = this.#parts;
     const { signal, body } = this.#call;
     const credential = upstream.credentials.choose();
@@ -217,7 +219,7 @@ class Exchange implements ReplyListener, Watched {
     const head = downstreamHead(rawHeaders, [], 'pass');
     this.#contentType = head.contentType;
     this.#requestId = head.requestId;
-    this.#observer = observeReply(head.contentType, head.contentEncoding);
+    this.#observer = observeReply(head.contentType, head.contentEncoding, this.#endpoint);
     if (status === 401 || status === 403 || status === 429) {
       upstream.credentials.rest(this.#credential!, restsUntil(status, head.retryAfterMs, clock.now(), times.restMs));
     }

@@ -7,36 +7,42 @@ import type { ExchangeRecord } from '../domain/exchange-record.ts';
 import type { Admission, Arrival, Settlement } from '../domain/exchange.ts';
 import { newId } from '../domain/id.ts';
 import type { Caller } from '../domain/key.ts';
-import { NO_PERMITS } from '../domain/limits.ts';
 import { Refusal } from '../domain/refusal.ts';
+import { type RequestSample, sampleOf } from '../estimates/estimates.ts';
 import { type BodyPart, NO_BODY, announcedLength } from '../http/body.ts';
 import { type Cors, corsRules } from '../http/cors.ts';
-import { EXCHANGE_ID_HEADER, headerValue } from '../http/headers.ts';
+import { COST_HEADER, EXCHANGE_ID_HEADER, headerValue } from '../http/headers.ts';
 import { sendNothing, sendRefusal } from '../http/reply.ts';
 import type { DownstreamReply, DownstreamRequest } from '../http/server.ts';
 import type { Handshake } from '../http/websocket.ts';
 import type { Keys } from '../keys/keys.ts';
+import type { Fit } from '../ledger/ledger.ts';
 import type { RequestScan } from '../openai/request.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Upstream } from '../upstream/upstream.ts';
-import { admit } from './admit.ts';
+import { admit, admitModel, admitSocketModel, frameCheck, mustBeRead } from './admit.ts';
 import { Objections, firstPartReach } from './amend.ts';
-import { arrive, modelOf, scanBody } from './arrive.ts';
+import { arrive, requestFacts, scanBody } from './arrive.ts';
 import { KEY_SUBPROTOCOL, authenticate } from './authenticate.ts';
-import { type CarryParts, carry, carryOptions } from './carry.ts';
+import { type Carried, type CarryParts, carry, carryOptions } from './carry.ts';
 import { EMULATED_BODY_BYTES_MAX, emulate } from './emulate.ts';
 import { FirstPartWait } from './first-part.ts';
+import type { Entrant, Gate } from './gate.ts';
 import { type Records, intentOf } from './records.ts';
-import { recordOf, refusalRecord, settle, settleFree, turnRecord } from './settle.ts';
+import { recordOf, refusalRecord, turnRecord } from './settle.ts';
 import { type TunnelParts, tunnel, tunnelOptions } from './tunnel.ts';
 import { type Watch, openWatch } from './watch.ts';
 import { WholeBodyWait } from './whole-body.ts';
 
+export { openGate } from './gate.ts';
 export { openGenerate } from './generate.ts';
 export type { Records } from './records.ts';
 
 export interface ProxyParts {
   readonly keys: Keys;
+  readonly gate: Gate;
+  /** Counts a request whose key opens nothing. @returns what to answer in place of that, where there were too many */
+  readonly badKey: (address: string) => Refusal | null;
   readonly upstream: Upstream;
   readonly records: Records;
   /** Answers what this gateway serves itself; null where everything goes upstream. */
@@ -61,13 +67,17 @@ export interface Proxy {
   stopAdmitting(): void;
   /** Ends what still runs. */
   cutAll(): void;
+  /** Ends what runs for callers whose key opens no more. */
+  stop(covers: (caller: Caller) => boolean): void;
   close(): void;
 }
 
 export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
-  const { keys, records, clock, log } = parts;
+  const { keys, gate, records, clock, log } = parts;
   const cors = corsRules(settings.cors.origins);
   const running = new Set<{ cut(): void }>();
+  /** Those of them that a key which opens no more takes along. */
+  const carriedFor = new Map<Carried, Caller>();
   let active = 0;
   let isStopping = false;
 
@@ -114,11 +124,11 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
       if (caller instanceof Promise) {
         caller.then(
           (known) => admitAndRead(exchange, known, expectsContinue),
-          (error: unknown) => refuse(exchange, null, error),
+          (error: unknown) => refuse(exchange, null, ofStranger(arrival, error)),
         );
       } else admitAndRead(exchange, caller, expectsContinue);
     } catch (error) {
-      refuse(exchange, null, error);
+      refuse(exchange, null, ofStranger(arrival, error));
     }
     return true;
   }
@@ -140,65 +150,74 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
       if (caller instanceof Promise) {
         caller.then(
           (known) => admitAndDial(exchange, known, subprotocols),
-          (error: unknown) => refuseSocket(exchange, null, error),
+          (error: unknown) => refuseSocket(exchange, null, ofStranger(arrival, error)),
         );
       } else admitAndDial(exchange, caller, subprotocols);
     } catch (error) {
-      refuseSocket(exchange, null, error);
+      refuseSocket(exchange, null, ofStranger(arrival, error));
     }
     return true;
   }
 
   function admitAndDial(exchange: BegunSocket, caller: Caller, subprotocols: readonly string[]): void {
-    const { arrival, handshake, ownHeaders } = exchange;
+    const { arrival } = exchange;
+    const facts = requestFacts(arrival, null);
+    const { model } = facts;
     try {
       admit(arrival, caller, arrival.endpoint?.group);
+      admitSocketModel(arrival, caller, facts);
       refuseOverload();
     } catch (error) {
       refuseSocket(exchange, caller, error);
       return;
     }
     active++;
-    const admission: Admission = {
-      arrival,
-      caller,
-      model: modelOf(arrival, null),
-      facts: null,
-      tags: caller.key.tags,
-      hold: null,
-      permits: NO_PERMITS,
-      admittedMs: clock.elapsedMs(),
+    const refuseEntry = (error: unknown) => {
+      active--;
+      refuseSocket(exchange, caller, error);
     };
+    const entrant: Entrant = { arrival, caller, model, facts, kind: 'socket', isFree: false };
+    enter(entrant, refuseEntry, (admission) => dial(exchange, admission, subprotocols));
+  }
+
+  function dial(exchange: BegunSocket, admission: Admission, subprotocols: readonly string[]): void {
+    const { arrival, handshake, ownHeaders } = exchange;
+    const { caller } = admission;
     records.writeIntent(intentOf(admission), (error) => {
       if (error) {
         active--;
+        gate.turnBack(admission);
         refuseSocket(exchange, caller, unrecorded(arrival, error));
         return;
       }
       const carried = tunnel(
         tunnelParts,
         admission,
-        { handshake, subprotocols, ownHeaders },
+        { handshake, subprotocols, ownHeaders, refuseFrame: frameCheck(arrival, caller) },
         {
           turn(turn) {
             const endedAt = clock.now();
-            const record = turnRecord(admission, turn, newId('exc', endedAt), endedAt, clock.elapsedMs());
+            const settled = gate.turn(admission, turn);
+            const record = turnRecord(admission, settled, newId('exc', endedAt), endedAt, clock.elapsedMs());
             records.writeRecord(record, (why) => logUnwritten(record, why));
+            void overBudget(settled.fit).then((refusal) => refusal !== null && carried.stop(refusal));
           },
           observed(observation, release) {
-            const record = recordOf(settle(admission, observation));
-            records.writeRecord(record, (why) => {
-              logUnwritten(record, why);
-              release();
+            whenSettled(gate.leave(admission, observation, null), (settlement) => {
+              const record = recordOf(settlement);
+              records.writeRecord(record, (why) => {
+                logUnwritten(record, why);
+                release();
+              });
             });
           },
           closed() {
-            running.delete(carried);
+            forget(carried);
             active--;
           },
         },
       );
-      running.add(carried);
+      keep(carried, caller);
       carried.start();
     });
   }
@@ -218,6 +237,12 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
         'A browser needs a subprotocol that can be selected: offer another one beside the key, such as realtime.';
       throw new Refusal('bad_request', message, { param: 'sec-websocket-protocol' });
     }
+  }
+
+  /** Where one address tries too many keys that open nothing, it is told to wait instead. */
+  function ofStranger({ clientAddress }: Arrival, error: unknown): unknown {
+    const isBadKey = error instanceof Refusal && error.code === 'invalid_api_key';
+    return (isBadKey ? parts.badKey(clientAddress) : null) ?? error;
   }
 
   function refuseSocket({ arrival, handshake, ownHeaders }: BegunSocket, caller: Caller | null, error: unknown): void {
@@ -267,19 +292,53 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
       return;
     }
     const scan = scanBody(arrival, first);
-    const admission: Admission = {
-      arrival,
-      caller,
-      model: modelOf(arrival, scan),
-      facts: null,
-      tags: caller.key.tags,
-      hold: null,
-      permits: NO_PERMITS,
-      admittedMs: clock.elapsedMs(),
+    const facts = requestFacts(arrival, scan);
+    if (mustBeRead(arrival, caller, facts)) {
+      readRest(exchange, caller, first, (whole) => begin(exchange, caller, whole));
+      return;
+    }
+    const { model } = facts;
+    const refuseEntry = (error: unknown) => {
+      active--;
+      refuse(exchange, caller, error);
     };
+    try {
+      // The model calls of what is answered here are exchanges of their own.
+      if (emulation === null) admitModel(arrival, caller, model, facts);
+    } catch (error) {
+      refuseEntry(error);
+      return;
+    }
+    const kind = facts.isStream ? 'stream' : 'exchange';
+    const entrant: Entrant = { arrival, caller, model, facts, kind, isFree: emulation !== null };
+    enter(entrant, refuseEntry, (admission) => proceed(exchange, admission, first, scan, emulation));
+  }
+
+  /** Places in limits and money set aside: at once, or when those who share them have answered. */
+  function enter(entrant: Entrant, refused: (error: unknown) => void, entered: (admission: Admission) => void): void {
+    let admission: Admission | Promise<Admission>;
+    try {
+      admission = gate.enter(entrant);
+    } catch (error) {
+      refused(error);
+      return;
+    }
+    if (admission instanceof Promise) admission.then(entered, refused);
+    else entered(admission);
+  }
+
+  function proceed(
+    exchange: Begun,
+    admission: Admission,
+    first: BodyPart,
+    scan: RequestScan | null,
+    emulation: Emulation | null,
+  ): void {
     records.writeIntent(intentOf(admission), (error) => {
-      if (error) refuseUnrecorded(exchange, caller, error);
-      else if (emulation !== null) answerHere(emulation, exchange, admission, first.bytes);
+      if (error) {
+        gate.turnBack(admission);
+        refuseUnrecorded(exchange, admission.caller, error);
+      } else if (emulation !== null) answerHere(emulation, exchange, admission, first.bytes);
       else go(exchange, admission, first, scan);
     });
   }
@@ -306,37 +365,52 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
       admission,
       { reply, body: hasLeft ? null : body, ownHeaders },
       (observation, release) => {
-        running.delete(emulated);
-        finish(settleFree(admission, observation), release);
+        forget(emulated);
+        finish(gate.leaveFree(admission, observation), release);
       },
     );
-    running.add(emulated);
+    keep(emulated, admission.caller);
     emulated.start();
   }
 
   /** After admission, endings are returned: this is the way of every exchange that goes upstream. */
   function go(exchange: Begun, admission: Admission, first: BodyPart, scan: RequestScan | null): void {
-    const { request, reply, ownHeaders } = exchange;
+    const { arrival, request, reply, ownHeaders } = exchange;
+    const sample = keptSample(first, admission);
     const carried = carry(
       carryParts,
       admission,
-      { request, reply, first, scan, ownHeaders },
+      { request, reply, first, scan, ownHeaders: [...ownHeaders, ...admission.permits.headers] },
       (observation, release) => {
-        running.delete(carried);
-        const settled = admission.model === null && scan?.model ? { ...admission, model: scan.model } : admission;
-        finish(settle(settled, observation), release);
+        forget(carried);
+        // What stood behind the first part of the body was seen as it went by.
+        const seen = first.isWhole ? admission : { ...admission, ...seenOf(arrival, scan) };
+        whenSettled(gate.leave(seen, observation, sample), (settlement) => finish(settlement, release));
       },
     );
-    running.add(carried);
+    keep(carried, admission.caller);
     carried.start();
   }
 
-  function finish(settlement: Settlement, release: () => void): void {
+  function keep(carried: Carried, caller: Caller): void {
+    running.add(carried);
+    carriedFor.set(carried, caller);
+  }
+
+  function forget(carried: Carried): void {
+    running.delete(carried);
+    carriedFor.delete(carried);
+  }
+
+  function finish(settlement: Settlement, release: (headers?: readonly string[]) => void): void {
     const record = recordOf(settlement);
     records.writeRecord(record, (error) => {
       logUnwritten(record, error);
       active--;
-      release();
+      const { usd, state } = record.cost;
+      // Of what is free there is nothing to tell.
+      if (usd === null || state === 'free') release();
+      else release([COST_HEADER, usd]);
     });
   }
 
@@ -407,8 +481,42 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
     cutAll: () => {
       for (const carried of running) carried.cut();
     },
+    stop(covers) {
+      for (const [carried, caller] of carriedFor)
+        if (covers(caller)) carried.stop(new Refusal('invalid_api_key', CLOSED));
+    },
     close: () => watch.close(),
   };
+}
+
+const CLOSED = 'The virtual key of this exchange was closed while it ran.';
+
+function whenSettled(settled: Settlement | Promise<Settlement>, next: (settlement: Settlement) => void): void {
+  if (settled instanceof Promise) void settled.then(next);
+  else next(settled);
+}
+
+/** Up to this the body is kept as it is, for as long as it is anyway. */
+const KEPT_BYTES_MAX = 16 * 1024;
+
+/** Of requests whose reply may end without telling what was used. */
+function keptSample({ bytes }: BodyPart, { arrival, facts }: Admission): RequestSample | null {
+  if (arrival.endpoint?.billing !== 'metered' || bytes.length === 0) return null;
+  const bodyBytes = facts?.bodyBytes ?? bytes.length;
+  return bytes.length <= KEPT_BYTES_MAX ? { head: bytes, bodyBytes } : sampleOf(bytes, bodyBytes);
+}
+
+/** Null where it is within its budgets. */
+async function overBudget(fit: Fit | Promise<Fit>): Promise<Refusal | null> {
+  if ((await fit) === 'ok') return null;
+  const message = 'The budget that this session is held in is used up. It was ended; the operator sets budgets.';
+  return new Refusal('insufficient_quota', message);
+}
+
+/** What the whole of a request told, behind what its first part did. */
+function seenOf(arrival: Arrival, scan: RequestScan | null): Pick<Admission, 'facts' | 'model'> {
+  const facts = requestFacts(arrival, scan);
+  return { facts, model: facts.model };
 }
 
 /** An arrival with what it takes to answer it. */

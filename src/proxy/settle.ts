@@ -6,7 +6,6 @@ import {
   type ExchangeRecord,
   FREE,
   type ReadingRecord,
-  unpriced,
 } from '../domain/exchange-record.ts';
 import type { Admission, Arrival, Attempt, Observation, Settlement } from '../domain/exchange.ts';
 import type { ExchangeId } from '../domain/id.ts';
@@ -17,28 +16,38 @@ import type { Refusal } from '../domain/refusal.ts';
 import { type Reading, type Usage, formatQuantity } from '../domain/usage.ts';
 import { headerValue } from '../http/headers.ts';
 import type { Turn } from '../openai/turns.ts';
+import { readTurnUsage, readUsage } from '../openai/usage.ts';
+import { NO_COST, type PricedAt, costOf, priceOf } from './cost.ts';
 
-export function settle(admission: Admission, observation: Observation): Settlement {
-  const usage = usageOf(observation);
-  const isFree = admission.arrival.endpoint?.billing === 'free';
-  return { admission, observation, usage, cost: isFree ? NO_COST : unknownCost('no_price') };
+export function settle(admission: Admission, observation: Observation, usage: Usage, pricedAt: PricedAt): Settlement {
+  return { admission, observation, usage, cost: costOf(admission, observation, usage, pricedAt) };
 }
 
 /** Of what this gateway answered itself. */
 export function settleFree(admission: Admission, observation: Observation): Settlement {
-  return { admission, observation, usage: usageOf(observation), cost: NO_COST };
+  return { admission, observation, usage: NO_USAGE, cost: NO_COST };
 }
 
-const NO_COST: Cost = { state: 'free', amount: 0n, lines: [], priceVersion: null, confidence: null, why: null };
+export const NO_USAGE: Usage = { source: 'absent', readings: null, raw: null, problems: [] };
 
-function unknownCost(why: string): Cost {
-  return { ...NO_COST, state: 'unpriced', amount: null, why };
+/** One turn of a socket, with what it used and what that cost. */
+export interface SettledTurn {
+  readonly turn: Turn;
+  readonly usage: Usage;
+  readonly cost: Cost;
 }
 
-function usageOf({ facts, isDrained }: Observation): Usage {
-  const usages = facts?.usages ?? [];
-  const source = usages.length === 0 ? 'absent' : isDrained ? 'drained' : 'reported';
-  return { source, readings: null, raw: usages.length > 1 ? usages : (usages[0] ?? null), problems: [] };
+export function settleTurn(admission: Admission, turn: Turn, pricedAt: PricedAt): SettledTurn {
+  const usage = readTurnUsage(admission.arrival.endpoint, turn);
+  const asked = turn.kind === 'transcription' ? { ...admission, model: turn.model } : admission;
+  return { turn, usage, cost: priceOf(asked, usage, { ...turn.facts, model: turn.model }, pricedAt) };
+}
+
+/** As the upstream told it. */
+export function usageOf({ arrival, facts: asked }: Admission, { facts, isDrained }: Observation): Usage {
+  if (facts === null) return NO_USAGE;
+  const usage = readUsage(arrival.endpoint, facts, asked);
+  return isDrained && usage.source === 'reported' ? { ...usage, source: 'drained' } : usage;
 }
 
 export function recordOf({ admission, observation, usage, cost }: Settlement): ExchangeRecord {
@@ -73,7 +82,7 @@ export function recordOf({ admission, observation, usage, cost }: Settlement): E
 /** One response within a WebSocket: what it used is told as soon as it is complete, long before the socket ends. */
 export function turnRecord(
   admission: Admission,
-  turn: Turn,
+  { turn, usage, cost }: SettledTurn,
   id: ExchangeId,
   endedAt: number,
   endedMs: number,
@@ -98,8 +107,8 @@ export function turnRecord(
     timings_us: { admitted: null, connected: null, first_byte: null, total: since(arrival, endedMs) ?? 0 },
     // Counted for the socket as a whole.
     bytes: { in: 0, out: 0 },
-    usage: turn.usage === undefined ? ABSENT_USAGE : { source: 'reported', readings: null, raw: turn.usage },
-    cost: unpriced('no_price'),
+    usage: usageRecord(usage),
+    cost: costRecord(cost),
     attempts: [],
     error: null,
     upstream_request_id: null,

@@ -70,6 +70,8 @@ export interface TunnelDownstream {
   /** The subprotocols that the client offered, its key among them. */
   readonly subprotocols: readonly string[];
   readonly ownHeaders: readonly string[];
+  /** Looks at each frame of a client whose key may not call all models; null where there is nothing to look for. */
+  readonly refuseFrame: ((frame: Buffer) => Refusal | null) | null;
 }
 
 export interface TunnelTold {
@@ -96,6 +98,7 @@ const SILENT_PINGS_MAX = 3;
 const FAREWELL_MS = 60_000;
 const TOO_LARGE = 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH';
 const GOING_AWAY = 1001;
+const POLICY = 1008;
 const UNEXPECTED = 1011;
 const NO_CODE = 1005;
 const ABNORMAL = 1006;
@@ -164,6 +167,24 @@ class Tunnel implements DialListener, Watched, Carried {
     // One that is over already, and waits for a slow side to take what was meant for it, waits no more.
     if (this.#isReleased) this.#cutSides();
     else this.#fail('gateway_cut', error, { code: GOING_AWAY, reason: 'the gateway is stopping' });
+  }
+
+  stop(refusal: Refusal): void {
+    if (this.#isOver) return;
+    const { code, message } = refusal;
+    const error: ExchangeError = { origin: 'gateway', code, message };
+    if (this.#downstreamSide === null) {
+      if (this.#isAnswered()) this.#fail('gateway_cut', error);
+      else this.#refuse('gateway_cut', refusal, error);
+      return;
+    }
+    this.#downstreamSide.send(Buffer.from(refusalEvent(refusal)), false);
+    this.#end({
+      ending: 'gateway_cut',
+      error,
+      upstream: { code: GOING_AWAY, reason: '' },
+      downstream: { code: POLICY, reason: code },
+    });
   }
 
   // ---- The handshake goes upstream, and its answer comes back.
@@ -266,11 +287,16 @@ class Tunnel implements DialListener, Watched, Carried {
     from.socket.on('message', (bytes, isBinary) => {
       if (this.#isOver) return;
       this.#movedMs = this.#parts.clock.elapsedMs();
-      to.send(bytes, isBinary);
       if (!isFromUpstream) {
+        const refusal = this.#downstream.refuseFrame?.(bytes) ?? null;
+        if (refusal !== null) {
+          this.stop(refusal);
+          return;
+        }
         this.#bytesIn += bytes.length;
-        return;
       }
+      to.send(bytes, isBinary);
+      if (!isFromUpstream) return;
       this.#bytesOut += bytes.length;
       if (!isBinary) this.#look(bytes);
     });
@@ -434,7 +460,7 @@ class Tunnel implements DialListener, Watched, Carried {
   }
 
   #observation({ ending, error }: End): Observation {
-    const { usage, model } = this.#turns;
+    const { usage, model, translatedSeconds } = this.#turns;
     const isTold = ending !== 'downstream_left' || this.#isAnswered();
     return {
       attempts: this.#attempts,
@@ -443,13 +469,23 @@ class Tunnel implements DialListener, Watched, Carried {
       transport: this.#downstreamSide === null ? transportOf(this.#head?.contentType ?? '', '') : 'ws',
       bytesIn: this.#bytesIn,
       bytesOut: this.#answer?.bytesOut ?? this.#bytesOut,
-      facts: { ...NOTHING_SEEN, usages: usage === undefined ? [] : [usage], model },
+      facts: {
+        ...NOTHING_SEEN,
+        usages: usage === undefined ? [] : [usage],
+        model,
+        durationSeconds: translatedSeconds,
+      },
       isDrained: false,
       upstreamRequestId: this.#head?.requestId ?? null,
       error,
       endedMs: this.#parts.clock.elapsedMs(),
     };
   }
+}
+
+/** As OpenAI tells of errors on its sockets. */
+function refusalEvent({ type, code, message, param }: Refusal): string {
+  return JSON.stringify({ type: 'error', error: { type, code, message, param } });
 }
 
 function upstreamError(code: string, message: string): ExchangeError {

@@ -45,7 +45,8 @@ test('a realtime socket is one record, and each of its responses another that na
   for (const [i, turn] of turns().entries()) {
     assert.equal(turn.parent_id, socket!.id);
     assert.notEqual(turn.id, socket!.id);
-    assert.deepEqual(turn.usage, { source: 'reported', readings: null, raw: usageOf((i + 1) * 100) });
+    assert.equal(turn.usage.source, 'reported');
+    assert.deepEqual(turn.usage.raw, usageOf((i + 1) * 100));
     assert.equal(turn.model_requested, 'gpt-realtime');
     assert.equal(turn.model_served, 'gpt-realtime-2026-01-01');
     assert.equal(turn.endpoint, '/v1/realtime');
@@ -134,7 +135,9 @@ test('usage that grows with a live session belongs to the socket, and the last t
   far.send(JSON.stringify({ type: 'session.closed', usage: { seconds: 32 } }));
   far.close(1000);
   const [socket] = await stand.recorded(1);
-  assert.deepEqual(socket!.usage, { source: 'reported', readings: null, raw: { seconds: 32 } });
+  assert.equal(socket!.usage.source, 'reported');
+  assert.deepEqual(socket!.usage.raw, { seconds: 32 });
+  assert.deepEqual(socket!.usage.readings, [{ meter: 'live_active_seconds', quantity: '32' }]);
   assert.equal(turns().length, 0);
 });
 

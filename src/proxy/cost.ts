@@ -1,0 +1,119 @@
+// What an exchange cost: from its row, how it ended, and what was used. Unknown is not nothing.
+import type { EndpointGroup } from '../domain/endpoint.ts';
+import type { Admission, Observation } from '../domain/exchange.ts';
+import type { ReplyFacts, RequestFacts } from '../domain/facts.ts';
+import type { Cost, Prices } from '../domain/price.ts';
+import type { Usage } from '../domain/usage.ts';
+import { weaker } from '../openai/price-layers.ts';
+import { markUnreportedTier } from '../openai/served-tier.ts';
+import { readImageTool } from '../openai/usage.ts';
+
+/** OpenAI charges nothing for it. */
+export const NO_COST: Cost = {
+  state: 'free',
+  amount: 0n,
+  lines: [],
+  priceVersion: null,
+  confidence: null,
+  why: null,
+};
+
+export interface PricedAt {
+  readonly prices: Prices;
+  /** Of the upstream. */
+  readonly host: string;
+}
+
+export function costOf(admission: Admission, observation: Observation, usage: Usage, pricedAt: PricedAt): Cost {
+  const { endpoint } = admission.arrival;
+  if (endpoint?.billing === 'free' || endpoint?.billing === 'repeated' || wasInVain(observation, usage)) return NO_COST;
+  if (endpoint === undefined) return unknown('unpriced', 'unknown_endpoint');
+  if (endpoint.billing === 'unpriced') return unknown('unpriced', 'no_published_price');
+  // Each turn of a socket is priced on its own; what the whole of it reports, such as seconds, is priced here.
+  if (endpoint.transport === 'websocket' && usage.readings === null) return NO_COST;
+  const isLater = endpoint.billing === 'deferred' || isInBackground(admission.facts, observation.facts);
+  if (isLater && usage.readings === null) return laterCost(observation.facts);
+  const cost = priceOf(admission, usage, observation.facts, pricedAt);
+  const drawn = observation.facts === null ? null : readImageTool(observation.facts);
+  if (drawn === null) return cost;
+  const facts = { model: drawn.model, serviceTier: observation.facts?.serviceTier ?? null };
+  return together(cost, priceOf({ ...admission, model: null }, drawn.usage, facts, pricedAt));
+}
+
+/** What was used of a model, at the prices of the moment when the upstream was called. */
+export function priceOf(
+  { arrival, caller, model, facts: asked }: Admission,
+  usage: Usage,
+  facts: Pick<ReplyFacts, 'model' | 'serviceTier'> | null,
+  { prices, host }: PricedAt,
+): Cost {
+  const { readings, source, problems } = usage;
+  if (readings === null) return unknown('unpriced', 'no_usage');
+  const served = facts?.serviceTier ?? null;
+  const priced = prices.price({
+    model: facts?.model ?? model,
+    at: arrival.receivedAt,
+    serviceTier: served,
+    mode: 'standard',
+    host,
+    teamId: caller.team.id,
+    keyId: caller.key.id,
+    readings,
+  });
+  const cost = markUnreportedTier(priced, asked?.serviceTier ?? null, served);
+  if (cost.amount === null) return cost;
+  if (problems.length > 0) return { ...cost, state: 'partial', why: 'usage_does_not_add_up' };
+  return source === 'estimated' ? { ...cost, state: 'estimated', why: 'usage_not_reported' } : cost;
+}
+
+/** Two parts of one exchange that are priced apart. */
+function together(a: Cost, b: Cost): Cost {
+  if (a.amount === null || b.amount === null) {
+    const [known, missing] = a.amount === null ? [b, a] : [a, b];
+    return known.amount === null ? known : { ...known, state: 'partial', why: missing.why };
+  }
+  const doubtful = a.state === 'priced' ? b : a;
+  return {
+    ...doubtful,
+    amount: a.amount + b.amount,
+    lines: [...a.lines, ...b.lines],
+    confidence: b.confidence === null ? a.confidence : weaker(a.confidence, b.confidence),
+  };
+}
+
+/** Nothing reached a model: the upstream was not called, could not be reached, or said no. */
+function wasInVain({ attempts, ending, status }: Observation, { raw, readings }: Usage): boolean {
+  if (attempts.length === 0 || ending === 'unreachable') return true;
+  return status !== null && status >= 400 && ending === 'complete' && raw === null && readings === null;
+}
+
+/** Whether the tokens of an exchange that reported none can be counted from its text. */
+export function canBeEstimated(admission: Admission, observation: Observation, usage: Usage): boolean {
+  const { endpoint } = admission.arrival;
+  return (
+    usage.readings === null &&
+    usage.raw === null &&
+    endpoint?.billing === 'metered' &&
+    endpoint.transport === 'http' &&
+    TEXT_GROUPS.has(endpoint.group) &&
+    !wasInVain(observation, usage) &&
+    !isInBackground(admission.facts, observation.facts)
+  );
+}
+
+const TEXT_GROUPS = new Set<EndpointGroup>(['chat', 'completions', 'responses']);
+
+/** A response that was begun goes on without its client. */
+function isInBackground(asked: RequestFacts | null, facts: ReplyFacts | null): boolean {
+  return asked?.isBackground === true && facts?.status !== 'completed';
+}
+
+/** Known when the work has ended; only work that has a name can be asked after. */
+function laterCost(facts: ReplyFacts | null): Cost {
+  const isNamed = facts !== null && facts.id !== null;
+  return isNamed ? unknown('pending', 'in_progress') : unknown('unpriced', 'no_usage');
+}
+
+function unknown(state: 'unpriced' | 'pending', why: string): Cost {
+  return { ...NO_COST, state, amount: null, why };
+}

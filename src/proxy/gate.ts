@@ -1,0 +1,174 @@
+// Where an exchange is let in and out. In: places in limits, and money set aside for the worst case. Out: what it really cost is
+// charged, the rest released, and the places are given back. Each admission leaves once.
+import type { Admission, Arrival, Observation, Settlement } from '../domain/exchange.ts';
+import { NOTHING_SEEN, type RequestFacts } from '../domain/facts.ts';
+import type { Caller } from '../domain/key.ts';
+import type { Permits } from '../domain/limits.ts';
+import type { Prices } from '../domain/price.ts';
+import type { Refusal } from '../domain/refusal.ts';
+import { type Usage, tokensIn } from '../domain/usage.ts';
+import type { Estimates, RequestSample } from '../estimates/estimates.ts';
+import { TAGS_HEADER, headerValue } from '../http/headers.ts';
+import type { Fit, Held, Ledger } from '../ledger/ledger.ts';
+import type { Limiter } from '../limits/limits.ts';
+import type { Turn } from '../openai/turns.ts';
+import { toolReadings } from '../openai/usage.ts';
+import { canBeEstimated } from './cost.ts';
+import { NO_USAGE, type SettledTurn, settle, settleFree, settleTurn, usageOf } from './settle.ts';
+
+export interface GateParts {
+  readonly limiter: Limiter;
+  readonly ledger: Ledger;
+  readonly estimates: Pick<Estimates, 'estimateUsage'>;
+  readonly prices: () => Prices;
+  /** Host of the upstream, on which prices may depend. */
+  readonly host: string;
+  readonly elapsedMs: () => number;
+}
+
+export interface Entrant {
+  readonly arrival: Arrival;
+  readonly caller: Caller;
+  readonly model: string | null;
+  readonly facts: RequestFacts | null;
+  readonly kind: 'exchange' | 'stream' | 'socket';
+  /** This gateway answers it, and what it sets going is admitted on its own. */
+  readonly isFree: boolean;
+}
+
+export interface Gate {
+  /** At once, but where limits or budgets are shared with other replicas. @throws Refusal (also from the promise) */
+  enter(entrant: Entrant): Admission | Promise<Admission>;
+  /**
+   * The last word on an admission that went upstream. At once, but where its usage must be estimated.
+   * @param sample of its request, for estimates; null where none was kept
+   */
+  leave(admission: Admission, observation: Observation, sample: RequestSample | null): Settlement | Promise<Settlement>;
+  /** One turn of a socket: it is charged at once, and the hold stands for the next. */
+  turn(admission: Admission, turn: Turn): ChargedTurn;
+  /** The same for one that this gateway answered itself. */
+  leaveFree(admission: Admission, observation: Observation): Settlement;
+  /** Nothing came of it: the upstream was never called. */
+  turnBack(admission: Admission): void;
+}
+
+export interface ChargedTurn extends SettledTurn {
+  /** `over`: a budget has no more left than this. */
+  readonly fit: Fit | Promise<Fit>;
+}
+
+/** A token is rarely less than this many bytes of JSON. Only for limits of tokens per minute: corrected when the truth is known. */
+const BYTES_PER_TOKEN = 4;
+const TAGS_MAX = 20;
+const TAG_CHARACTERS_MAX = 100;
+
+export function openGate(parts: GateParts): Gate {
+  const { limiter, ledger, estimates, prices, host, elapsedMs } = parts;
+
+  function enter(entrant: Entrant): Admission | Promise<Admission> {
+    const { caller, model, kind, facts, isFree } = entrant;
+    const tokens = isFree ? 0 : Math.ceil((facts?.bodyBytes ?? 0) / BYTES_PER_TOKEN) + (facts?.maxOutputTokens ?? 0);
+    const places = limiter.acquire({ caller, model, kind, tokens });
+    return places instanceof Promise ? places.then((taken) => setAside(entrant, taken)) : setAside(entrant, places);
+  }
+
+  function setAside(entrant: Entrant, places: Permits | { readonly refusal: Refusal }): Admission | Promise<Admission> {
+    if ('refusal' in places) throw places.refusal;
+    const tags = tagsOf(entrant);
+    const told = (held: Held | null): Admission => {
+      if (held?.kind === 'refused') {
+        places.release();
+        throw held.refusal;
+      }
+      const { arrival, caller, model, facts } = entrant;
+      const hold = held === null || held.hold.amounts.length === 0 ? null : held.hold;
+      return { arrival, caller, model, facts, tags, hold, permits: places, admittedMs: elapsedMs() };
+    };
+    const held = entrant.isFree ? null : hold(entrant, tags);
+    return held instanceof Promise ? held.then(told) : told(held);
+  }
+
+  function hold(entrant: Entrant, tags: readonly string[]): Held | Promise<Held> {
+    const { arrival, caller, model, facts } = entrant;
+    const { endpoint, receivedAt: at } = arrival;
+    const worst = ledger.worstCase({ caller, endpoint, facts, model, at, host, prices: prices() });
+    if ('refusal' in worst) return { kind: 'refused', refusal: worst.refusal };
+    const endUser = facts?.endUser ?? null;
+    return ledger.hold({ exchangeId: arrival.id, caller, endpoint, model, tags, endUser, worst, at });
+  }
+
+  function charge(admission: Admission, observation: Observation, usage: Usage): Settlement {
+    const settlement = settle(admission, observation, usage, { prices: prices(), host });
+    const { cost } = settlement;
+    const tokens = usage.readings === null ? null : tokensIn(usage.readings);
+    if (admission.hold !== null) ledger.charge(admission.hold, { cost, tokens });
+    if (tokens !== null) admission.permits.correct(tokens);
+    return settlement;
+  }
+
+  async function estimate(
+    { model, facts: asked }: Admission,
+    { facts }: Observation,
+    request: RequestSample | null,
+  ): Promise<Usage> {
+    const { outputText, outputTextBytes } = facts ?? NOTHING_SEEN;
+    const readings = await estimates.estimateUsage({
+      request,
+      replyText: outputText,
+      replyTextBytes: outputTextBytes,
+      model: facts?.model ?? model ?? '',
+    });
+    const tools = facts === null ? [] : toolReadings(facts, asked);
+    // Of an exchange that nothing is known of, nothing is said.
+    if (readings.length + tools.length === 0) return NO_USAGE;
+    return { source: 'estimated', readings: [...readings, ...tools], raw: null, problems: [] };
+  }
+
+  return {
+    enter,
+    leave(admission, observation, sample) {
+      admission.permits.release();
+      const usage = usageOf(admission, observation);
+      if (!canBeEstimated(admission, observation, usage)) return charge(admission, observation, usage);
+      return estimate(admission, observation, sample).then(
+        (estimated) => charge(admission, observation, estimated),
+        () => charge(admission, observation, usage),
+      );
+    },
+    turn(admission, turn) {
+      const settled = settleTurn(admission, turn, { prices: prices(), host });
+      const { cost, usage } = settled;
+      const tokens = usage.readings === null ? null : tokensIn(usage.readings);
+      if (tokens !== null) admission.permits.correct(tokens);
+      return { ...settled, fit: admission.hold === null ? 'ok' : ledger.chargeTurn(admission.hold, { cost, tokens }) };
+    },
+    leaveFree(admission, observation) {
+      admission.permits.release();
+      return settleFree(admission, observation);
+    },
+    turnBack({ hold: held, permits }) {
+      if (held !== null) ledger.release(held);
+      permits.correct(0);
+      permits.release();
+    },
+  };
+}
+
+/** Those of the team and the key, and those that the client names for this request, each once. */
+function tagsOf({ arrival, caller }: Entrant): readonly string[] {
+  const named = headerValue(arrival.rawHeaders, TAGS_HEADER);
+  if (named === null) return tagsOfCaller(caller);
+  const own = named
+    .split(',', TAGS_MAX)
+    .map((tag) => tag.trim().slice(0, TAG_CHARACTERS_MAX))
+    .filter((tag) => tag !== '');
+  return [...new Set([...tagsOfCaller(caller), ...own])];
+}
+
+const tagsOfCallers = new WeakMap<Caller, readonly string[]>();
+
+function tagsOfCaller(caller: Caller): readonly string[] {
+  let tags = tagsOfCallers.get(caller);
+  if (tags === undefined) tagsOfCallers.set(caller, (tags = [...new Set([...caller.team.tags, ...caller.key.tags])]));
+  return tags;
+}
