@@ -515,6 +515,21 @@ describe('turns of a socket', () => {
     assert.equal(second!.facts.model, 'gpt-6-luna');
   });
 
+  test('a session of translations is estimated by how far it came', () => {
+    const { reader, turns } = turnsOf('/v1/realtime/translations', [
+      { type: 'session.created', session: { type: 'translation', model: 'gpt-realtime-translate' } },
+      { type: 'session.output_audio.delta', delta: 'A'.repeat(4000), elapsed_ms: 1200 },
+      { type: 'session.input_transcript.delta', delta: 'say "elapsed_ms": 99000', elapsed_ms: 90_500 },
+      { type: 'session.output_transcript.delta', delta: 'x', elapsed_ms: null },
+    ]);
+    assert.deepEqual(turns, []);
+    assert.equal(reader.model, 'gpt-realtime-translate');
+    const facts = { ...NOTHING_SEEN, durationSeconds: reader.translatedSeconds };
+    const usage = readUsage(findEndpoint('GET', '/v1/realtime/translations', true), facts, null);
+    assert.equal(usage.source, 'estimated');
+    assert.deepEqual(told(usage.readings), { transcribed_seconds: '90.5' });
+  });
+
   test('a live session counts its last total (E28)', () => {
     const { reader, turns } = turnsOf('/v1/live/sessions', [
       { type: 'session.usage.updated', usage: { seconds: 30 } },

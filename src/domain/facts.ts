@@ -52,7 +52,7 @@ export interface ReplyFacts {
   readonly containers: readonly string[];
   /** Elements of `data`, such as images. */
   readonly dataCount: number | null;
-  /** `duration` of a verbose transcription, or how long the speech lasts that the reply is, as its bytes tell; seconds. */
+  /** Seconds: `duration` of a verbose transcription; how long the speech lasts that the reply is; how far a translation came. */
   readonly durationSeconds: number | null;
   /** Of an image or a video. */
   readonly size: string | null;

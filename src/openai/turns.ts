@@ -22,6 +22,8 @@ export interface TurnReader {
   readonly model: string | null;
   /** Usage that belongs to the socket as a whole, of which each telling replaces the last; undefined where there is none. */
   readonly usage: unknown;
+  /** How far a translation came, which is all that such a session tells; null in all others. */
+  readonly translatedSeconds: number | null;
 }
 
 /** Where an event says what it is. */
@@ -30,6 +32,13 @@ const TYPE_BYTES = 512;
 const TOLD_MAX = 1000;
 
 const USAGE = Buffer.from('usage"');
+/** Only the deltas of a translation belong to a session, and not to a response. */
+const TRANSLATED = [
+  '"session.output_audio.delta"',
+  '"session.output_transcript.delta"',
+  '"session.input_transcript.delta"',
+].map((name) => Buffer.from(name));
+const ELAPSED = Buffer.from('elapsed_ms"');
 const TRANSCRIPTION = 'conversation.item.input_audio_transcription.completed';
 /** They name the models that later events leave out. */
 const SESSION_EVENTS = [
@@ -53,7 +62,9 @@ for (const [event, report] of reportsOn('websocket'))
   REPORTS.set(event, { ...report, quoted: Buffer.from(`"${event}"`) });
 
 const PLAN = planOf([
-  ...['type', 'item_id', 'content_index', 'model', ...SESSION_MODELS].map((path) => ({ path, as: 'value' }) as const),
+  ...['type', 'item_id', 'content_index', 'elapsed_ms', ...SESSION_MODELS].map(
+    (path) => ({ path, as: 'value' }) as const,
+  ),
   ...wantsOfReply('response.'),
   ...['usage', 'response.usage'].map((path) => ({ path, as: 'value', bytesMax: USAGE_BYTES_MAX }) as const),
 ]);
@@ -63,10 +74,12 @@ export function openTurnReader(): TurnReader {
   let model: string | null = null;
   let transcriptionModel: string | null = null;
   let usage: unknown;
+  let translatedMs: number | null = null;
 
   function read(frame: Buffer): Turn | null {
     const start = frame.subarray(0, TYPE_BYTES);
     if (SESSION_EVENTS.some((name) => start.includes(name))) readSession(findIn(frame));
+    if (frame.includes(ELAPSED) && TRANSLATED.some((name) => frame.includes(name))) readElapsed(findIn(frame));
     if (!frame.includes(USAGE)) return null;
     for (const { quoted } of REPORTS.values()) if (frame.includes(quoted)) return readReport(findIn(frame));
     return null;
@@ -77,6 +90,11 @@ export function openTurnReader(): TurnReader {
     const [sessionPath, ...inputPaths] = SESSION_MODELS;
     model = found.string(sessionPath!) ?? model;
     for (const path of inputPaths) transcriptionModel = found.string(path) ?? transcriptionModel;
+  }
+
+  function readElapsed(found: Findings | null): void {
+    const elapsed = found?.values['elapsed_ms'];
+    if (typeof elapsed === 'number' && elapsed >= 0) translatedMs = Math.max(translatedMs ?? 0, elapsed);
   }
 
   function readReport(found: Findings | null): Turn | null {
@@ -118,6 +136,9 @@ export function openTurnReader(): TurnReader {
     },
     get usage() {
       return usage;
+    },
+    get translatedSeconds() {
+      return translatedMs === null ? null : translatedMs / 1000;
     },
   };
 }

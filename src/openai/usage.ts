@@ -27,7 +27,7 @@ const READERS: Partial<Record<EndpointGroup, Reader>> = {
   images: readImages,
   audio: readAudio,
   videos: readVideo,
-  realtime: (facts, request) => readAllTokens(facts, request, REALTIME),
+  realtime: readRealtime,
   live: readLive,
   fine_tuning: readTraining,
   // What runs cause is priced as the exchanges that it is; what is stored, day by day and minute by minute.
@@ -140,6 +140,13 @@ function readTranscription(facts: ReplyFacts): Usage {
   return duration === null
     ? absent(facts)
     : reported(facts, secondsReading('transcribed_seconds', Math.ceil(duration)));
+}
+
+/** A session of translations reports nothing, and says only how far it came. */
+function readRealtime(facts: ReplyFacts, request: RequestFacts | null): Usage {
+  if (facts.usages.length > 0 || facts.durationSeconds === null) return readAllTokens(facts, request, REALTIME);
+  const readings = secondsReading('transcribed_seconds', facts.durationSeconds);
+  return { source: 'estimated', readings, raw: null, problems: [] };
 }
 
 /** The last telling of a session is its total. */
