@@ -205,6 +205,46 @@ test('each image of a stream has its own usage', () => {
   assert.deepEqual(factsOf([Buffer.from(IMAGES)]).usages, [{ total_tokens: 1 }, { total_tokens: 2 }]);
 });
 
+test('every kind of stream that reports usage is read, and each report counts', () => {
+  const report = { input_tokens: 14, output_tokens: 101, total_tokens: 115 };
+  const streams: readonly (readonly [name: string, events: readonly Record<string, unknown>[], reports: number])[] = [
+    [
+      'speech',
+      [
+        { type: 'speech.audio.delta', audio: 'A'.repeat(9000) },
+        { type: 'speech.audio.delta', audio: 'A'.repeat(9) },
+        { type: 'speech.audio.done', usage: report },
+      ],
+      1,
+    ],
+    [
+      'transcription',
+      [
+        { type: 'transcript.text.delta', delta: 'I' },
+        { type: 'transcript.text.delta', delta: ' see' },
+        { type: 'transcript.text.done', text: 'I see', usage: report },
+      ],
+      1,
+    ],
+    [
+      'incomplete',
+      [{ type: 'response.incomplete', response: { id: 'resp_1', status: 'incomplete', usage: report } }],
+      1,
+    ],
+    ['told twice', Array(2).fill({ type: 'response.failed', response: { id: 'resp_1', usage: report } }), 1],
+    [
+      'turns of an agent',
+      [1, 2].map((turn) => ({ type: 'agent.session.turn.completed', id: `turn_${turn}`, usage: report })),
+      2,
+    ],
+    ['of no known name', [{ type: 'x' }, { type: 'y' }, { type: 'some.thing.done', usage: report }], 0],
+  ];
+  for (const [name, events, reports] of streams) {
+    const facts = factsOf([Buffer.from(events.map(named).join(''))]);
+    assert.deepEqual(facts.usages, Array(reports).fill(report), name);
+  }
+});
+
 test('the steps of a run are not counted beside the run', () => {
   const facts = factsOf([Buffer.from(RUN)]);
   assert.deepEqual(facts.usages, [{ total_tokens: 2 }]);
