@@ -71,9 +71,10 @@ export interface Posted {
   readonly windows: readonly Window[];
 }
 
-export type Grain = 'hour' | 'day';
+/** Hours and days in UTC, and stretches of thirty days, counted from 1970 on: so that a year is some forty of them for each sum. */
+export type Grain = 'hour' | 'day' | 'thirty_days';
 
-/** Sums of one hour or day (UTC). Empty text stands for what an entry has not. */
+/** Sums of one grain. Empty text stands for what an entry has not. */
 export interface RollupSums {
   readonly exchanges: number;
   readonly measured: Money;
@@ -102,7 +103,7 @@ export type RollupDimension = 'at' | 'tag' | 'team' | 'key' | 'user' | 'model' |
 
 export interface RollupQuery {
   readonly grain: Grain;
-  /** Milliseconds since 1970: beginnings of hours or days in [from, to). */
+  /** Milliseconds since 1970: beginnings of grains in [from, to). */
   readonly from: number;
   readonly to: number;
   readonly by: readonly RollupDimension[];

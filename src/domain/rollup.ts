@@ -4,7 +4,9 @@ import type { Grain, Rollup, RollupSums } from './ledger-store.ts';
 import type { CostState } from './price.ts';
 
 const HOUR_MS = 3_600_000;
-const GRAINS: Readonly<Record<Grain, number>> = { hour: HOUR_MS, day: 24 * HOUR_MS };
+const GRAINS: Readonly<Record<Grain, number>> = { hour: HOUR_MS, day: 24 * HOUR_MS, thirty_days: 720 * HOUR_MS };
+
+export const ALL_GRAINS = ['hour', 'day', 'thirty_days'] as const satisfies readonly Grain[];
 
 export const NO_SUMS: RollupSums = {
   exchanges: 0,
@@ -72,7 +74,7 @@ export class Rollups {
   }
 
   #addAll(entry: Entry, at: number, sums: RollupSums): void {
-    for (const grain of ['hour', 'day'] as const) {
+    for (const grain of ALL_GRAINS) {
       for (const tag of ['', ...new Set(entry.tags)]) {
         this.add({
           ...sums,

@@ -3,11 +3,11 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 
 import type { Charge } from '../domain/entry.ts';
 import type { LedgerStore, Rollup, Window } from '../domain/ledger-store.ts';
-import { Rollups, grainMs, isNothing, negated } from '../domain/rollup.ts';
+import { ALL_GRAINS, Rollups, grainMs, grainStart, isNothing, negated } from '../domain/rollup.ts';
 
 const PAGE_ROWS = 500;
-/** Rollups are compared a month at a time. */
-const STRETCH_MS = 31 * grainMs('day');
+/** Rollups are compared this much at a time. */
+const STRETCH_MS = grainMs('thirty_days');
 
 export interface Drift {
   readonly entries: number;
@@ -55,9 +55,8 @@ export async function findDrift(store: LedgerStore, isKept: (window: Charge) => 
 
   for (const missing of sums.values()) if (missing.amount !== 0n && isKept(missing)) windows.push(missing);
 
-  const day = grainMs('day');
-  for (let from = earliest - (earliest % day); from <= latest; from += STRETCH_MS) {
-    for (const grain of ['hour', 'day'] as const) {
+  for (let from = entries === 0 ? 0 : grainStart('thirty_days', earliest); from <= latest; from += STRETCH_MS) {
+    for (const grain of ALL_GRAINS) {
       for (const kept of await store.readRollups(grain, from, from + STRETCH_MS)) rollups.add(negated(kept));
       await nextTurn();
     }

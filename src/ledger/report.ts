@@ -1,4 +1,4 @@
-// Who spent what: sums of rollups, whole days in one row each and the rest by hours. Read in slices, so that a long report never
+// Who spent what: sums of rollups, of the coarsest grain that answers. Read in slices, so that a long report never
 // holds the event loop.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
@@ -6,8 +6,6 @@ import type { Clock } from '../domain/clock.ts';
 import type { Grain, LedgerStore, RollupDimension, RollupSum, RollupSums } from '../domain/ledger-store.ts';
 import { NO_SUMS, grainMs, grainStart } from '../domain/rollup.ts';
 
-const HOUR_MS = grainMs('hour');
-const DAY_MS = grainMs('day');
 /** What one slice shall take of the event loop: it grows and shrinks with what the last one took. */
 const SLICE_MS = 8;
 
@@ -50,7 +48,7 @@ export function openReport(store: LedgerStore, clock: Clock) {
       const before = rows.get(name) ?? { ...NO_SUMS, group: named };
       rows.set(name, { ...plus(before, found), group: before.group });
     };
-    for (const { grain, from, to } of stretches(query, byTime === 'hour')) {
+    for (const { grain, from, to } of stretches(query.from, query.to, grainsFor(byTime))) {
       let width = grainMs(grain);
       for (let start = from; start < to;) {
         const end = Math.min(to, start + width);
@@ -77,17 +75,26 @@ export function openReport(store: LedgerStore, clock: Clock) {
   };
 }
 
-/** Whole days of the time asked for, and the hours before and after them. */
-function stretches({ from, to }: SpendQuery, isHourly: boolean): { readonly grain: Grain; from: number; to: number }[] {
-  const first = Math.ceil(from / HOUR_MS) * HOUR_MS;
-  const firstDay = Math.ceil(first / DAY_MS) * DAY_MS;
-  const lastDay = grainStart('day', to);
-  if (isHourly || firstDay >= lastDay) return [{ grain: 'hour', from: first, to }];
-  return [
-    { grain: 'hour', from: first, to: firstDay },
-    { grain: 'day', from: firstDay, to: lastDay },
-    { grain: 'hour', from: lastDay, to },
-  ];
+/** Grains as coarse as the question allows, and finer ones before and after them. */
+function stretches(from: number, to: number, grains: readonly Grain[]): readonly Stretch[] {
+  const [grain, ...finer] = grains;
+  if (grain === undefined) return [];
+  const first = Math.ceil(from / grainMs(grain)) * grainMs(grain);
+  // The finest takes what begins before the end.
+  const last = finer.length === 0 ? to : grainStart(grain, to);
+  if (first >= last) return stretches(from, to, finer);
+  return [...stretches(from, first, finer), { grain, from: first, to: last }, ...stretches(last, to, finer)];
+}
+
+function grainsFor(byTime: SpendGroup | undefined): readonly Grain[] {
+  if (byTime === 'hour') return ['hour'];
+  return byTime === 'day' ? ['day', 'hour'] : ['thirty_days', 'day', 'hour'];
+}
+
+interface Stretch {
+  readonly grain: Grain;
+  readonly from: number;
+  readonly to: number;
 }
 
 function plus(a: RollupSums, b: RollupSums): RollupSums {
