@@ -203,36 +203,35 @@ function lackingCalls(
   calls: readonly ToolCall[],
   shown: readonly ShownCall[],
 ): readonly Delta[] {
-  return calls.flatMap((call, index) => {
-    const lacking = lackingCall(call, shown[index]);
-    const told = lacking === null ? [] : [{ index, ...lacking }];
-    return told.map((one): Delta => {
-      const delta = { step_details: { type: 'tool_calls', tool_calls: [one] } };
+  return calls.flatMap((call, index) =>
+    lackingOf(call, shown[index]).map((lacking): Delta => {
+      const delta = { step_details: { type: 'tool_calls', tool_calls: [{ index, ...lacking }] } };
       return { event: 'thread.run.step.delta', id: stepId, delta };
-    });
-  });
+    }),
+  );
 }
 
-function lackingCall(call: ToolCall, before: ShownCall | undefined): JsonObject | null {
+/** In pieces, as the live API told them: an array that grows begins empty. */
+function lackingOf(call: ToolCall, before: ShownCall | undefined): readonly JsonObject[] {
+  const { id, type } = call;
   switch (call.type) {
     case 'function': {
-      const { id, type, function: called } = call;
-      if (before === undefined) return { id, type, function: { ...called, output: null } };
-      const rest = restOf(called.arguments, before.text);
-      return rest === '' ? null : { type, function: { arguments: rest } };
+      if (before === undefined) return [{ id, type, function: { ...call.function, output: null } }];
+      const rest = restOf(call.function.arguments, before.text);
+      return rest === '' ? [] : [{ type, function: { arguments: rest } }];
     }
     case 'code_interpreter': {
-      const { id, type, code_interpreter: code } = call;
+      const code = call.code_interpreter;
+      const begun = before === undefined ? [{ id, type, code_interpreter: { input: '', outputs: [] } }] : [];
+      const rest = restOf(code.input, before?.text);
       const outputs = code.outputs.map((output, index) => ({ index, ...output })).slice(before?.outputs ?? 0);
-      if (before === undefined) return { id, type, code_interpreter: { input: code.input, outputs } };
-      const rest = restOf(code.input, before.text);
-      if (rest === '' && outputs.length === 0) return null;
-      return {
-        type,
-        code_interpreter: { ...(rest !== '' && { input: rest }), ...(outputs.length > 0 && { outputs }) },
-      };
+      return [
+        ...begun,
+        ...(rest === '' ? [] : [{ type, code_interpreter: { input: rest } }]),
+        ...(outputs.length === 0 ? [] : [{ type, code_interpreter: { outputs } }]),
+      ];
     }
     case 'file_search':
-      return before === undefined ? { id: call.id, type: call.type, file_search: {} } : null;
+      return before === undefined ? [{ id, type, file_search: {} }] : [];
   }
 }

@@ -1,6 +1,6 @@
 // A run that another worker began: what its last turn left behind, and how it goes on. Pure.
 import type { Message } from '../domain/assistants.ts';
-import type { Run, RunError, RunStep, Usage } from '../domain/run.ts';
+import { type Run, type RunError, type RunStep, type Usage, brokenOff } from '../domain/run.ts';
 import { estimateMessage } from './tokens.ts';
 import { Told } from './told.ts';
 import { NO_USAGE, completedStep, isCommentary, stoppedStep } from './turn-items.ts';
@@ -39,30 +39,20 @@ export function recover({ run, messages, steps }: RunRows, at: number): Recovery
       told.step('completed', completedStep(step, step === last && answer !== null ? answer : NO_USAGE, at));
       continue;
     }
-    if (message?.status === 'in_progress') {
-      const incomplete: Message = {
-        ...message,
-        status: 'incomplete',
-        incompleteReason: 'run_failed',
-        incompleteAt: at,
-      };
-      told.message('incomplete', incomplete);
-    }
+    if (message?.status === 'in_progress') told.message('incomplete', brokenOff(message, 'run_failed', at));
     const error = { code: 'server_error', message: LOST.message } as const;
     told.step('failed', stoppedStep(step, { message: 'run_failed', step: 'failed', error }, at));
   }
   return { told, answer, isBroken: run.turn > 0 && !isAnsweredByTools };
 }
 
-/**
- * What came behind a function call, and waited for its outputs: told now, when its step is complete.
- */
-export function deferred({ run, messages, steps }: RunRows): Told {
+/** What came behind the last function call, and waited for its outputs: told now, when its step is complete. */
+export function deferred({ messages, steps }: RunRows): Told {
   const told = new Told();
-  const call = steps.find((step) => step.origin?.turn === run.turn && isFunctionStep(step));
+  const call = steps.filter((step) => isFunctionStep(step) && step.status === 'completed').at(-1);
   if (call === undefined) return told;
   const later = steps.filter(
-    (step) => step.origin?.turn === run.turn && place(step) > place(call) && step.status === 'completed',
+    (step) => step.origin?.turn === call.origin?.turn && place(step) > place(call) && step.status === 'completed',
   );
   for (const step of later.toSorted((a, b) => place(a) - place(b))) {
     const begun: RunStep = { ...step, status: 'in_progress', completedAt: null, usage: null };

@@ -3,6 +3,7 @@ import type {
   AssistantId,
   HistoryPayload,
   Message,
+  MessageIncompleteReason,
   Metadata,
   Origin,
   ReasoningEffort,
@@ -41,6 +42,16 @@ export const CANCELLABLE_STATUSES = ['queued', 'in_progress', 'requires_action']
 
 export function isTerminal(status: RunStatus): status is TerminalStatus {
   return RUN_TRANSITIONS[status].length === 0;
+}
+
+/**
+ * A message whose last words nobody knows any more. Its readers may have been told some that were never written, and openai-python
+ * then looks for the part that they stood in: where nothing was written, an empty text takes that place.
+ */
+export function brokenOff(message: Message, reason: MessageIncompleteReason, at: UnixSeconds): Message {
+  const content =
+    message.content.length > 0 ? message.content : [{ type: 'text', text: { value: '', annotations: [] } } as const];
+  return { ...message, content, status: 'incomplete', incompleteReason: reason, incompleteAt: at };
 }
 
 export type TruncationStrategy =

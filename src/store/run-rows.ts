@@ -2,7 +2,7 @@
 // transaction that holds the row.
 import type { Kysely, Selectable } from 'kysely';
 
-import type { Message, MessageIncompleteReason } from '../domain/assistants.ts';
+import type { MessageIncompleteReason } from '../domain/assistants.ts';
 import {
   type Run,
   type RunError,
@@ -12,6 +12,7 @@ import {
   type StepStatus,
   type TerminalStatus,
   RUN_TRANSITIONS,
+  brokenOff,
   isTerminal,
 } from '../domain/run.ts';
 import { inRun, messageRow, runColumns, stepRow, toMessage, toRun, toStep } from './assistant-rows.ts';
@@ -102,12 +103,7 @@ async function closeMessages(
     .execute();
   const events: RunEvent[] = [];
   for (const found of open) {
-    const message: Message = {
-      ...toMessage(found, inRun(row)),
-      status: 'incomplete',
-      incompleteReason: reason,
-      incompleteAt: at,
-    };
+    const message = brokenOff(toMessage(found, inRun(row)), reason, at);
     await tx.updateTable('messages').set(messageRow(message, row.thread_pk)).where('pk', '=', found.pk).execute();
     events.push({ event: 'thread.message.incomplete', message });
   }

@@ -1,5 +1,6 @@
 // Reads the events of a run as a strict client would: folds them to objects, and holds them to the orders that clients accept.
 import assert from 'node:assert/strict';
+import { isDeepStrictEqual } from 'node:util';
 
 import type { Message, MessageContent } from '../../src/domain/assistants.ts';
 import { type Run, type RunEvent, type RunStep, isTerminal } from '../../src/domain/run.ts';
@@ -11,6 +12,8 @@ export interface Folded {
 }
 
 type Loose = Record<string, unknown>;
+
+const LOST_WORDS = { type: 'text', text: { value: '', annotations: [] } };
 
 /** @throws AssertionError at the first event that a strict client would not take */
 export function foldEvents(events: readonly RunEvent[]): Folded {
@@ -46,11 +49,11 @@ export function foldEvents(events: readonly RunEvent[]): Folded {
         assert.deepEqual(message.content, []);
       } else assert.equal(message.id, openMessage, `${event.event} of a message that is not open`);
       if (state === 'completed' || state === 'incomplete') {
-        assert.deepEqual(
-          content.get(message.id),
-          message.content.map(plain),
-          `the deltas of ${message.id} add up to its content`,
-        );
+        const told: readonly Loose[] = content.get(message.id)!;
+        const ended = message.content.map(plain);
+        // Words that nobody wrote before their process died are known to their readers alone; a client still looks for their part.
+        if (state === 'incomplete' && isDeepStrictEqual(ended, [LOST_WORDS])) assert.equal(told.length, 1);
+        else assert.deepEqual(told, ended, `the deltas of ${message.id} add up to its content`);
         openMessage = null;
       }
       assert.equal(message.status, state === 'created' ? 'in_progress' : state);

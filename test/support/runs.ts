@@ -33,6 +33,9 @@ export const QUICK: EngineTimes = {
   untoldMs: 30,
 };
 
+/** No stream of a test takes longer than this. */
+const STREAM_MS = 30_000;
+
 // A test asserts on what it reads of an answer.
 // oxlint-disable-next-line typescript/no-explicit-any
 export type Any = any;
@@ -53,6 +56,8 @@ export interface Replica {
   frames(method: string, path: string, body?: unknown): Promise<Frame[]>;
   /** The run, once it is terminal or waits for outputs. */
   settled(thread: string, run: string): Promise<Any>;
+  /** The run, once it waits for outputs no more. */
+  acted(thread: string, run: string): Promise<Any>;
   close(): Promise<void>;
 }
 
@@ -82,7 +87,13 @@ export function openReplica({
   const engine = openRunEngine({ store, wakeups, generate, clock, log }, resolved, { ...QUICK, ...times });
   const desk = openAssistants({ store, wakeups, generate, engine, clock, log }, resolved);
 
-  const ask: Replica['ask'] = async (method, path, body, as = RED_CALLER) => {
+  const ask = async (
+    method: string,
+    path: string,
+    body?: unknown,
+    as: Caller = RED_CALLER,
+    signal: AbortSignal = new AbortController().signal,
+  ) => {
     const [bare = '', query = ''] = path.split('?');
     const reply = await desk.emulation.answer({
       exchangeId: newId('exc', clock.now()),
@@ -92,7 +103,7 @@ export function openReplica({
       query,
       rawHeaders: [],
       body: body === undefined ? Buffer.alloc(0) : Buffer.from(JSON.stringify(body)),
-      signal: new AbortController().signal,
+      signal,
     });
     const json: unknown = typeof reply.body === 'string' ? JSON.parse(reply.body) : null;
     if (json !== null) judgeAnswer(method, bare, reply.status, json);
@@ -103,6 +114,15 @@ export function openReplica({
     assert.equal(answered.status, 200, JSON.stringify(answered.json));
     return answered.json as unknown;
   };
+  const once = async (thread: string, run: string, isSo: (status: string) => boolean): Promise<Any> => {
+    const deadline = performance.now() + 10_000;
+    for (;;) {
+      const found = await ok('GET', `/threads/${thread}/runs/${run}`);
+      if (isSo(found.status)) return found;
+      assert.ok(performance.now() < deadline, `the run is still ${found.status}: ${lines.join('')}`);
+      await new Promise((resolve) => setTimeout(resolve, 3));
+    }
+  };
   return {
     store,
     engine,
@@ -110,22 +130,17 @@ export function openReplica({
     ask,
     ok,
     async frames(method, path, body) {
-      const { reply, json } = await ask(method, path, body);
+      const late = AbortSignal.timeout(STREAM_MS);
+      const { reply, json } = await ask(method, path, body, RED_CALLER, late);
       assert.equal(reply.status, 200, JSON.stringify(json));
       const isNumbered = path.split('?')[0]!.endsWith('/events');
       const frames: Frame[] = [];
       for await (const frame of isNumbered ? numberedFrames(reply) : framesOf(reply)) frames.push(frame);
+      assert.ok(!late.aborted, `the stream goes on behind ${frames.map(({ event }) => event).join(' ')}`);
       return frames;
     },
-    async settled(thread, run) {
-      const deadline = performance.now() + 10_000;
-      for (;;) {
-        const found = await ok('GET', `/threads/${thread}/runs/${run}`);
-        if (!['queued', 'in_progress', 'cancelling'].includes(found.status)) return found;
-        assert.ok(performance.now() < deadline, `the run is still ${found.status}: ${lines.join('')}`);
-        await new Promise((resolve) => setTimeout(resolve, 3));
-      }
-    },
+    settled: (thread, run) => once(thread, run, (status) => !['queued', 'in_progress', 'cancelling'].includes(status)),
+    acted: (thread, run) => once(thread, run, (status) => status !== 'requires_action'),
     close: () => desk.close(),
   };
 }
