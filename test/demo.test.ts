@@ -36,7 +36,7 @@ function assertTour(output: string): void {
   assert.match(output, /run_\w+ is completed/);
   assert.match(output, /turn 1 of run_\w+ on thread_\w+/);
   assert.equal(output.match(/The solution is x = 1\./g)?.length, 3, output);
-  assert.equal(output.match(/cost {5}not priced yet/g)?.length, 4, output);
+  assert.equal(output.match(/cost {5}0\.0\d+ USD/g)?.length, 4, output);
   assert.equal(output.match(/record {3}exc_\w+/g)?.length, 6, output);
   assert.match(output, /read back: Solve 3x \+ 11 = 14/);
 }

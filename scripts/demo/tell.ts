@@ -50,7 +50,7 @@ function showRecord(record: ExchangeRecord): void {
 
 function costOf({ cost }: ExchangeRecord): string {
   if (cost.state === 'free') return 'free';
-  return cost.usd === null ? 'not priced yet' : `${cost.usd} USD`;
+  return cost.usd === null ? `unknown (${cost.why ?? cost.state})` : `${cost.usd} USD`;
 }
 
 /** Undefined for what is not there yet. */
