@@ -7,18 +7,17 @@ import {
   USAGE_BYTES_MAX,
   factsOf,
   factsOfTools,
-  member,
   toolItem,
   toolItems,
   wantsOfReply,
 } from './findings.ts';
 import { JsonReader, type Want, planOf } from './json-reader.ts';
-import { type EventListener, LEADING_EVENTS } from './sse.ts';
+import { type EventListener, EventReader, LEADING_EVENTS } from './sse.ts';
 import { reportsOn } from './usage-reports.ts';
 
 const REPORTS = reportsOn('http');
 /** Kept of events that were skimmed, to reckon what the model wrote. */
-const SAMPLE_BYTES_MAX = 8 * 1024;
+const SAMPLE_BYTES_MAX = 4 * 1024;
 /** Output items whose end was told one by one. */
 const ITEMS_MAX = 4096;
 
@@ -54,6 +53,8 @@ const PLAN = planOf([
   ...ITEM.map((name): Want => ({ path: `item.${name}`, as: 'value' })),
   ...TEXTS,
 ]);
+
+const TEXT_PLAN = planOf([{ path: 'type', as: 'value' }, ...TEXTS]);
 
 /** What the key `"usage"` ends with is seldom in streams, so that a search for it passes quickly. */
 const USAGE_END = Buffer.from('ge"');
@@ -110,7 +111,7 @@ export class EventFindings implements EventListener {
     const isLeading = this.#events++ < LEADING_EVENTS;
     this.#isNamed ??= type !== '';
 
-    if (type === '' || TEXT_DELTAS.has(type)) this.#text.addAll(found.text);
+    if (isWritten(type)) this.#text.addAll(found.text);
     if (type === '') this.#mergeUnnamed(found, isLeading);
     else if (type === OUTPUT_ITEM_DONE) this.#mergeItem(found);
     else this.#mergeNamed(type, found, isLeading);
@@ -187,11 +188,42 @@ export class EventFindings implements EventListener {
     const read = this.#text.read(true);
     if (this.#sampledBytes === 0) return read;
     const sample = Buffer.concat(this.#sample);
-    const lastLine = this.#skimmedBytes > sample.length ? sample.lastIndexOf(LF) : sample.length;
-    const sampled = textOf(sample.toString('utf8', 0, lastLine));
-    const bytes = Buffer.byteLength(sampled) * (this.#skimmedBytes / Math.max(1, lastLine));
-    return { outputText: read.outputText + sampled, outputTextBytes: read.outputTextBytes + Math.round(bytes) };
+    // The last event may be cut off.
+    const end = this.#skimmedBytes > sample.length ? sample.lastIndexOf(LF) + 1 : sample.length;
+    const sampled = textIn(sample, end).read(true);
+    const bytes = sampled.outputTextBytes * (this.#skimmedBytes / Math.max(1, end));
+    return {
+      outputText: read.outputText + sampled.outputText,
+      outputTextBytes: read.outputTextBytes + Math.round(bytes),
+    };
   }
+}
+
+/** What the model wrote in these events. */
+function textIn(events: Buffer, end: number): TextSample {
+  const text = new TextSample();
+  let found = new Findings();
+  const json = new JsonReader(TEXT_PLAN, {
+    onValue: (path, value) => found.onValue(path, value),
+    onElement: () => {},
+    onText: (chunk, from, to) => found.onText(chunk, from, to),
+  });
+  const reader = new EventReader({
+    onData: (chunk, from, to) => json.feed(chunk, from, to),
+    onEvent(name) {
+      if (isWritten(found.string('type') ?? name)) text.addAll(found.text);
+      found = new Findings();
+      json.reset();
+    },
+  });
+  for (let at = 0; at < end;) at = reader.feed(events, at, end);
+  reader.end();
+  return text;
+}
+
+/** Whether the text of such an event is what the model wrote. */
+function isWritten(type: string): boolean {
+  return type === '' || TEXT_DELTAS.has(type);
 }
 
 /** What later events tell replaces what earlier ones told; what they leave out stays. */
@@ -217,40 +249,4 @@ function skipSpace(bytes: Buffer, from: number): number {
   let at = from;
   while (bytes[at] === 0x20 || bytes[at] === 0x09 || bytes[at] === 0x0a || bytes[at] === 0x0d) at++;
   return at;
-}
-
-/** The text in these events, of which the last may be cut off. */
-function textOf(events: string): string {
-  let text = '';
-  for (const line of events.split(/\r\n|\n|\r/)) {
-    if (!line.startsWith('data:')) continue;
-    try {
-      text += textOfEvent(JSON.parse(line.slice(5)) as unknown);
-    } catch {
-      // Cut off, or `[DONE]`.
-      continue;
-    }
-  }
-  return text;
-}
-
-function textOfEvent(event: unknown): string {
-  const type = member(event, 'type');
-  if (typeof type === 'string') return TEXT_DELTAS.has(type) ? asText(member(event, 'delta')) : '';
-  const choices = member(event, 'choices');
-  if (!Array.isArray(choices)) return '';
-  return choices.map(textOfChoice).join('');
-}
-
-function textOfChoice(choice: unknown): string {
-  const delta = member(choice, 'delta');
-  const calls = member(delta, 'tool_calls');
-  const args = Array.isArray(calls) ? calls.map((call) => asText(member(member(call, 'function'), 'arguments'))) : [];
-  return (
-    [member(delta, 'content'), member(delta, 'refusal'), member(choice, 'text')].map(asText).join('') + args.join('')
-  );
-}
-
-function asText(value: unknown): string {
-  return typeof value === 'string' ? value : '';
 }

@@ -123,8 +123,8 @@ const IN_DATA = 2;
 const IN_OTHER = 3;
 
 /** Reads event streams line by line, in pieces cut anywhere. */
-class EventReader {
-  readonly #listener: EventListener;
+export class EventReader {
+  readonly #listener: Pick<EventListener, 'onData' | 'onEvent'>;
   #state = AT_LINE;
   /** The line so far, while it is not known which field it is. */
   #field = '';
@@ -135,7 +135,7 @@ class EventReader {
   /** Events so far. */
   told = 0;
 
-  constructor(listener: EventListener) {
+  constructor(listener: Pick<EventListener, 'onData' | 'onEvent'>) {
     this.#listener = listener;
   }
 
