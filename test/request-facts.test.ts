@@ -92,8 +92,10 @@ const entries = fc.uniqueArray(fc.tuple(fc.oneof(fc.constantFrom(...DECIDING), h
 /** As JSON.parse reads it. */
 function told(parsed: Record<string, unknown>): Partial<RequestFacts> {
   const text = (name: string) => (typeof parsed[name] === 'string' ? parsed[name] : null);
-  const whole = (name: string) =>
-    Number.isSafeInteger(parsed[name]) && (parsed[name] as number) >= 0 ? Math.abs(parsed[name] as number) : null;
+  const whole = (name: string) => {
+    const found = parsed[name];
+    return typeof found === 'number' && Number.isSafeInteger(found) && found >= 0 ? found : null;
+  };
   const inner = (name: string, member: string): unknown => {
     const found = parsed[name];
     if (typeof found !== 'object' || found === null || Array.isArray(found)) return undefined;
