@@ -117,6 +117,20 @@ describe('an estimate of usage', () => {
     assertNear(input!, 1000 * each, 5);
   });
 
+  test('comes for a body that is hard on a careless reader', async () => {
+    for (const json of [`{"a":"${'\\"'.repeat(32_000)}`, `${'"'.repeat(65_000)}`, `${'["a",'.repeat(13_000)}`]) {
+      const startedMs = performance.now();
+      const bytes = Buffer.from(json);
+      const request = sampleOf(bytes, 2 * bytes.length);
+      assert.equal(
+        (await estimates.estimateUsage({ request, replyText: '', replyTextBytes: 0, model: 'm' })).length <= 1,
+        true,
+      );
+      assert.ok(performance.now() - startedMs < 2000, `${json.slice(0, 9)}... took too long`);
+    }
+    assert.equal(estimates.rough(), 0);
+  });
+
   test('is silent about what was not seen', async () => {
     assert.deepEqual(
       await estimates.estimateUsage({ request: null, replyText: '', replyTextBytes: 0, model: 'gpt-5' }),

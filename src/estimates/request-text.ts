@@ -70,7 +70,6 @@ function isEncoded(value: unknown): boolean {
   return typeof value === 'string' && value.startsWith('data:');
 }
 
-const STRING = /"((?:[^"\\]|\\.)*)"\s*(:?)/gs;
 /** Values of the members above. */
 const NAMES =
   /^(user|assistant|system|developer|tool|text|input_text|output_text|function|message|image_url|input_image)$/;
@@ -80,25 +79,36 @@ const IMAGE = /"(image_url|input_image)"\s*,/g;
 function readBeginning(head: Buffer, bodyBytes: number): RequestText {
   const json = head.toString('utf8');
   const texts: string[] = [];
-  let end = 0;
-  for (const match of json.matchAll(STRING)) {
-    end = match.index + match[0].length;
-    const [, raw, colon] = match;
-    if (colon === ':' || raw === '' || NAMES.test(raw!) || raw!.startsWith('data:')) continue;
-    texts.push(unescaped(raw!));
+  let isInImage = false;
+  for (let open = json.indexOf('"'); open !== -1;) {
+    const end = endOfString(json, open);
+    const raw = json.slice(open + 1, end === -1 ? undefined : end - 1);
+    // The text in whose middle the beginning ends may be an image: behind it, more text at this rate is not to be expected.
+    isInImage = end === -1 && raw.startsWith('data:');
+    if (!isKey(json, end) && raw !== '' && !NAMES.test(raw) && !raw.startsWith('data:')) texts.push(unescaped(raw));
+    open = end === -1 ? -1 : json.indexOf('"', end);
   }
-  // The text in whose middle the beginning ends.
-  const open = json.indexOf('"', end);
-  const isInImage = open !== -1 && json.startsWith('"data:', open);
-  if (open !== -1 && !isInImage) texts.push(json.slice(open + 1));
   return {
     texts,
     messages: json.match(ROLE)?.length ?? 0,
     images: json.match(IMAGE)?.length ?? 0,
     tokens: 0,
-    // Behind an image that does not end here, text is not to be expected at the rate of before.
     seenShare: isInImage ? 1 : Math.min(1, head.length / bodyBytes),
   };
+}
+
+/** Behind the closing quote; -1 where there is none. By hand: a pattern would look for it from each quote anew. */
+function endOfString(json: string, open: number): number {
+  for (let at = open + 1; at < json.length; at++) {
+    const code = json.charCodeAt(at);
+    if (code === 0x5c) at++;
+    else if (code === 0x22) return at + 1;
+  }
+  return -1;
+}
+
+function isKey(json: string, end: number): boolean {
+  return end !== -1 && /^\s{0,16}:/.test(json.slice(end, end + 17));
 }
 
 function unescaped(raw: string): string {
