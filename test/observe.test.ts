@@ -237,11 +237,33 @@ test('every kind of stream that reports usage is read, and each report counts', 
       [1, 2].map((turn) => ({ type: 'agent.session.turn.completed', id: `turn_${turn}`, usage: report })),
       2,
     ],
+    ['without an id', [{ type: 'response.completed', response: { model: 'gpt-6', usage: report } }], 1],
     ['of no known name', [{ type: 'x' }, { type: 'y' }, { type: 'some.thing.done', usage: report }], 0],
   ];
   for (const [name, events, reports] of streams) {
     const facts = factsOf([Buffer.from(events.map(named).join(''))]);
     assert.deepEqual(facts.usages, Array(reports).fill(report), name);
+  }
+});
+
+test('a stream that begins with what is no JSON object is read from there on', () => {
+  for (const beginning of [
+    'data: 1\n\n',
+    'data: [DONE]\n\n',
+    ': hello\n\n',
+    'data: {}\n\n',
+    'data:\n\n',
+    '\n\n',
+    'data\n\n',
+  ]) {
+    for (const [stream, usage] of [
+      [CHAT, CHAT_USAGE],
+      [RESPONSES, RESPONSE_USAGE],
+    ] as const) {
+      const facts = factsOf([Buffer.from(beginning + stream)]);
+      assert.deepEqual(facts.usages, [usage], beginning);
+      assert.ok(facts.model?.startsWith('gpt-'), beginning);
+    }
   }
 });
 

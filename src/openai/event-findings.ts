@@ -69,6 +69,8 @@ const COLON = 0x3a;
 const LF = 0x0a;
 const LETTER_N = 0x6e;
 
+/** Any of them is enough to know that an event tells of a response. */
+const RESPONSE_MEMBERS = ['response.id', 'response.model', 'response.usage'];
 const OUTPUT_ITEM_DONE = 'response.output_item.done';
 
 export class EventFindings implements EventListener {
@@ -79,7 +81,7 @@ export class EventFindings implements EventListener {
     onText: (chunk, from, to) => this.#found.onText(chunk, from, to),
   });
 
-  /** Whether its events have names; null before the first. */
+  /** Whether its events have names; null while none has told. */
   #isNamed: boolean | null = null;
   #events = 0;
   #facts: ReplyFacts = NOTHING_SEEN;
@@ -99,6 +101,10 @@ export class EventFindings implements EventListener {
   #sampledBytes = 0;
   #skimmedBytes = 0;
 
+  get isKnown(): boolean {
+    return this.#facts.model !== null;
+  }
+
   onData(chunk: Buffer, from: number, to: number): void {
     this.#reader.feed(chunk, from, to);
   }
@@ -108,8 +114,9 @@ export class EventFindings implements EventListener {
     this.#reader.reset();
     this.#found = new Findings();
     const type = found.string('type') ?? name;
-    const isLeading = this.#events++ < LEADING_EVENTS;
-    this.#isNamed ??= type !== '';
+    const isLeading = this.#events++ < LEADING_EVENTS && !this.isKnown;
+    if (type !== '') this.#isNamed ??= true;
+    else if (found.string('model') !== null) this.#isNamed ??= false;
 
     if (isWritten(type)) this.#text.addAll(found.text);
     if (type === '') this.#mergeUnnamed(found, isLeading);
@@ -123,7 +130,7 @@ export class EventFindings implements EventListener {
     // One for the whole stream: should a server repeat it with each chunk, the last one counts.
     if (usage !== null) this.#usages.set('', usage);
     this.#facts = merged(this.#facts, factsOf(found, '', []));
-    this.#mayCallTools = false;
+    if (this.#isNamed === false) this.#mayCallTools = false;
   }
 
   #mergeItem(found: Findings): void {
@@ -136,7 +143,7 @@ export class EventFindings implements EventListener {
     // Skimming finds the events where usage stands, if only as null: others tell nothing, even if they were read.
     const isTold = 'usage' in found.values || 'response.usage' in found.values;
     if (!isLeading && !isTold) return;
-    const prefix = found.values['response.id'] === undefined ? '' : 'response.';
+    const prefix = RESPONSE_MEMBERS.some((path) => path in found.values) ? 'response.' : '';
     const facts = factsOf(found, prefix, []);
     if (report !== undefined) {
       const usage = asUsage(found.values[report.path]);

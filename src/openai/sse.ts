@@ -7,6 +7,8 @@ export interface EventListener {
   onData(chunk: Buffer, from: number, to: number): void;
   /** @param name of its `event` field; empty where it has none */
   onEvent(name: string): void;
+  /** It is known what is streamed: no more of the leading events need be read for that. */
+  readonly isKnown: boolean;
   /** Whole events that were not read. The bytes are only lent. */
   onSkimmed(chunk: Buffer, from: number, to: number): void;
   /** Where in these whole events something stands that an event should be read for; -1 for nowhere. */
@@ -15,7 +17,7 @@ export interface EventListener {
 
 /** Small events are joined to as much before they are skimmed: a search costs much the same for one event and for twenty. */
 const JOINED_BYTES = 4 * 1024;
-/** The first events are read: they name the model, and what is streamed. */
+/** So many of the first events are read at most: they name the model, and what is streamed. */
 export const LEADING_EVENTS = 2;
 const NAME_BYTES_MAX = 128;
 
@@ -83,7 +85,8 @@ export class EventStreamScan {
   /** @param events ends with an event */
   #skim(events: Buffer, from: number): void {
     let at = from;
-    while (this.#reader.told < LEADING_EVENTS && at < events.length) at = this.#read(events, at, events.length);
+    while (!this.#listener.isKnown && this.#reader.told < LEADING_EVENTS && at < events.length)
+      at = this.#read(events, at, events.length);
     while (at < events.length) {
       const found = this.#listener.find(events, at);
       if (found === -1) break;
