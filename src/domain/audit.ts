@@ -12,7 +12,7 @@ export interface Actor {
 
 export const SYSTEM: Actor = { id: 'system', address: null };
 
-export type AuditKind = 'team' | 'key' | 'user' | 'budget';
+export type AuditKind = 'team' | 'key' | 'user' | 'budget' | 'ledger';
 
 /** What is done, in one word behind the kind: `suspended`, of a key. */
 export type AuditAction =
@@ -24,7 +24,8 @@ export type AuditAction =
   | 'revoked'
   | 'deleted'
   | 'token_made'
-  | 'token_revoked';
+  | 'token_revoked'
+  | 'mended';
 
 /** Given along with a change to whoever keeps it. */
 export interface Deed {

@@ -1,4 +1,5 @@
 // What the ledger asks of the store. The same on both engines, but for holds, which are kept there only where replicas share them.
+import type { Deed } from './audit.ts';
 import type { Budget, HeldAmount } from './budget.ts';
 import type { Charge, Entry } from './entry.ts';
 import type { BudgetId, ExchangeId } from './id.ts';
@@ -10,11 +11,12 @@ export interface LedgerStore {
   /** The time that all who share it agree on, milliseconds since 1970. */
   now(): number;
 
-  insertBudget(budget: Budget): Promise<void>;
+  /** As with teams and keys: each change is kept together with its audit row, or neither is. */
+  insertBudget(budget: Budget, deed: Deed): Promise<void>;
   /** @returns null for an unknown id */
-  updateBudget(id: BudgetId, change: (budget: Budget) => Budget): Promise<Budget | null>;
+  updateBudget(id: BudgetId, change: (budget: Budget) => Budget, deed: Deed): Promise<Budget | null>;
   /** It binds no more; its history stays. @returns whether there was one */
-  deleteBudget(id: BudgetId): Promise<boolean>;
+  deleteBudget(id: BudgetId, deed: Deed): Promise<boolean>;
   /** All that were changed at or after a moment of `now`, deleted ones too. */
   budgetsChangedSince(atMs: number): Promise<readonly StoredBudget[]>;
 

@@ -4,6 +4,7 @@ import type { Hold } from './budget.ts';
 import type { ExchangeRecord, Intent } from './exchange-record.ts';
 import type { ExchangeId, KeyId, TeamId, UserId } from './id.ts';
 import type { VirtualKey } from './key.ts';
+import type { CostState } from './price.ts';
 import type { Team } from './team.ts';
 import type { User } from './user.ts';
 
@@ -75,6 +76,10 @@ export interface AuditFilter {
   readonly kind?: string | undefined;
   readonly id?: string | undefined;
   readonly actor?: string | undefined;
+  /** Milliseconds since 1970, inclusive. */
+  readonly from?: number | undefined;
+  /** Exclusive. */
+  readonly to?: number | undefined;
 }
 
 export interface Page {
@@ -123,6 +128,9 @@ export interface SpooledRecord {
 export interface RecordFilter {
   readonly teamId?: string | undefined;
   readonly keyId?: string | undefined;
+  readonly userId?: string | undefined;
+  readonly tag?: string | undefined;
+  readonly costState?: CostState | undefined;
   readonly endpoint?: string | undefined;
   readonly model?: string | undefined;
   readonly status?: number | undefined;

@@ -1,4 +1,5 @@
 // Budgets as the operator makes and changes them. What is written here binds in this process at once, on other replicas soon after.
+import { type Actor, SYSTEM } from '../domain/audit.ts';
 import type { Budget, BudgetScope, BudgetWindow } from '../domain/budget.ts';
 import { ChangeRefused } from '../domain/change-refused.ts';
 import type { Clock } from '../domain/clock.ts';
@@ -40,6 +41,8 @@ export interface BudgetFilter {
   readonly keyId?: string | undefined;
   readonly teamId?: string | undefined;
   readonly userId?: string | undefined;
+  /** What else it must be. */
+  readonly isWanted?: ((budget: Budget) => boolean) | undefined;
 }
 
 /** A budget as it stands: all accounts together in the scope `end_user`. */
@@ -50,12 +53,14 @@ export interface BudgetStatus extends Balance {
 }
 
 export interface Budgets {
-  /** @throws ChangeRefused */
-  create(budget: NewBudget): Promise<Budget>;
+  /** What `create` would refuse, but for whom it names. @throws ChangeRefused */
+  check(budget: NewBudget): void;
+  /** @param actor the gateway itself where nobody is named. @throws ChangeRefused */
+  create(budget: NewBudget, actor?: Actor): Promise<Budget>;
   /** Null for an unknown id. @throws ChangeRefused */
-  update(id: BudgetId, change: BudgetChange): Promise<Budget | null>;
+  update(id: BudgetId, change: BudgetChange, actor?: Actor): Promise<Budget | null>;
   /** Exchanges that run go on; what they cost is entered all the same. @returns whether there was one */
-  delete(id: BudgetId): Promise<boolean>;
+  delete(id: BudgetId, actor?: Actor): Promise<boolean>;
   find(id: BudgetId): Promise<BudgetStatus | null>;
   /** Newest first. */
   list(page: Page, filter: BudgetFilter): Promise<Listed<BudgetStatus>>;
@@ -81,20 +86,21 @@ export function openBudgets(store: LedgerStore, bounds: Bounds, book: Book, owne
   }
 
   return {
-    async create(wanted) {
+    check: (wanted) => void budgetOf(wanted, clock.now()),
+    async create(wanted, actor = SYSTEM) {
       const budget = budgetOf(wanted, clock.now());
       await checkOwners(budget, owners);
-      await store.insertBudget(budget);
+      await store.insertBudget(budget, { actor, action: 'created' });
       bounds.put(budget, false);
       return budget;
     },
-    async update(id, change) {
-      const budget = await store.updateBudget(id, (before) => changed(before, change));
+    async update(id, change, actor = SYSTEM) {
+      const budget = await store.updateBudget(id, (before) => changed(before, change), { actor, action: 'updated' });
       if (budget !== null) bounds.put(budget, false);
       return budget;
     },
-    async delete(id) {
-      const isDeleted = await store.deleteBudget(id);
+    async delete(id, actor = SYSTEM) {
+      const isDeleted = await store.deleteBudget(id, { actor, action: 'deleted' });
       const bound = bounds.find(id);
       if (isDeleted && bound !== undefined) bounds.put(bound.budget, true);
       return isDeleted;
@@ -103,7 +109,7 @@ export function openBudgets(store: LedgerStore, bounds: Bounds, book: Book, owne
       const bound = bounds.find(id);
       return bound === undefined || bound.isDeleted ? null : statusOf(bound);
     },
-    async list({ limit, cursor }, { scope, keyId, teamId, userId }) {
+    async list({ limit, cursor }, { scope, keyId, teamId, userId, isWanted }) {
       const matching = [...bounds.all()]
         .filter(
           ({ budget, isDeleted }) =>
@@ -112,6 +118,7 @@ export function openBudgets(store: LedgerStore, bounds: Bounds, book: Book, owne
             (keyId === undefined || budget.keyId === keyId) &&
             (teamId === undefined || budget.teamId === teamId) &&
             (userId === undefined || budget.userId === userId) &&
+            (isWanted === undefined || isWanted(budget)) &&
             (cursor === null || budget.id < cursor),
         )
         .toSorted((a, b) => (a.budget.id < b.budget.id ? 1 : -1));

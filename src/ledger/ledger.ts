@@ -27,7 +27,9 @@ import { countsFrom, keptMs, spanAt } from './windows.ts';
 import { NOTHING_TO_PAY, type Worst, type WorstCaseAsk, openWorstCases } from './worst-case.ts';
 
 export type { Fit } from './book.ts';
-export type { Owners } from './budgets.ts';
+export type { BudgetChange, BudgetFilter, BudgetStatus, Budgets, NewBudget, Owners } from './budgets.ts';
+export type { Drift } from './rebuild.ts';
+export type { SpendGroup, SpendReport, SpendRow } from './report.ts';
 
 export interface HoldAsk {
   readonly exchangeId: ExchangeId;

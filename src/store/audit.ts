@@ -10,7 +10,7 @@ export function auditStore(engine: Engine): AuditStore {
   const { db } = engine;
   return {
     append: (change) => db.transaction().execute((tx) => appendAudit(tx, engine, change)),
-    async list({ limit, cursor }, { kind, id, actor }) {
+    async list({ limit, cursor }, { kind, id, actor, from, to }) {
       let query = db
         .selectFrom('audit')
         .selectAll()
@@ -21,6 +21,8 @@ export function auditStore(engine: Engine): AuditStore {
       if (kind !== undefined) query = query.where('kind', '=', kind);
       if (id !== undefined) query = query.where('object_id', '=', id);
       if (actor !== undefined) query = query.where('actor', '=', actor);
+      if (from !== undefined) query = query.where('at', '>=', from);
+      if (to !== undefined) query = query.where('at', '<', to);
       const rows = (await query.execute()).map(toAuditRow);
       const data = rows.slice(0, limit);
       return { data, nextCursor: rows.length > limit ? String(data.at(-1)?.seq) : null };

@@ -2,6 +2,7 @@
 import type { Kysely } from 'kysely';
 
 import type { LedgerStore, RollupDimension, RollupSum } from '../domain/ledger-store.ts';
+import { appendAudit } from './audit.ts';
 import type { Engine } from './engine.ts';
 import { sharedHolds } from './ledger-holds.ts';
 import { COUNTERS, addToRollups, addToWindows, lockBudgets, post } from './ledger-post.ts';
@@ -17,25 +18,34 @@ export function ledgerStore(engine: Engine): LedgerStore {
     isShared: engine.name === 'postgres',
     now: () => engine.now(),
 
-    async insertBudget(budget) {
-      const row = { ...budgetRow(budget), changed_at: engine.now(), is_deleted: 0 };
-      await db.insertInto('budgets').values(row).execute();
-    },
-    updateBudget: (id, change) =>
+    insertBudget: (budget, deed) =>
+      db.transaction().execute(async (tx) => {
+        const row = { ...budgetRow(budget), changed_at: engine.now(), is_deleted: 0 };
+        await tx.insertInto('budgets').values(row).execute();
+        await appendAudit(tx, engine, { ...deed, kind: 'budget', id: budget.id, before: null, after: budget });
+      }),
+    updateBudget: (id, change, deed) =>
       db.transaction().execute(async (tx) => {
         const query = tx.selectFrom('budgets').selectAll().where('id', '=', id).where('is_deleted', '=', 0);
         const row = await engine.lockRows(query).executeTakeFirst();
         if (row === undefined) return null;
-        const budget = change(toBudget(row));
+        const before = toBudget(row);
+        const budget = change(before);
         const changed = { ...budgetRow(budget), changed_at: engine.now() };
         await tx.updateTable('budgets').set(changed).where('id', '=', id).execute();
+        await appendAudit(tx, engine, { ...deed, kind: 'budget', id, before, after: budget });
         return budget;
       }),
-    async deleteBudget(id) {
-      const query = db.updateTable('budgets').set({ is_deleted: 1, changed_at: engine.now() });
-      const { numUpdatedRows } = await query.where('id', '=', id).where('is_deleted', '=', 0).executeTakeFirstOrThrow();
-      return numUpdatedRows > 0n;
-    },
+    deleteBudget: (id, deed) =>
+      db.transaction().execute(async (tx) => {
+        const query = tx.selectFrom('budgets').selectAll().where('id', '=', id).where('is_deleted', '=', 0);
+        const row = await engine.lockRows(query).executeTakeFirst();
+        if (row === undefined) return false;
+        const gone = { is_deleted: 1, changed_at: engine.now() };
+        await tx.updateTable('budgets').set(gone).where('id', '=', id).execute();
+        await appendAudit(tx, engine, { ...deed, kind: 'budget', id, before: toBudget(row), after: null });
+        return true;
+      }),
     async budgetsChangedSince(atMs) {
       const rows = await db.selectFrom('budgets').selectAll().where('changed_at', '>=', atMs).orderBy('id').execute();
       return rows.map((row) => ({

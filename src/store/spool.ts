@@ -351,6 +351,18 @@ function matches(row: Row, filter: Parameters<Spool['listRecords']>[1]): boolean
     (filter.model === undefined || row['model'] === filter.model) &&
     (filter.status === undefined || row['status'] === filter.status) &&
     (filter.from === undefined || Number(row['at']) >= filter.from) &&
-    (filter.to === undefined || Number(row['at']) < filter.to)
+    (filter.to === undefined || Number(row['at']) < filter.to) &&
+    matchesWhole(row, filter)
+  );
+}
+
+/** What has no column of its own: the record is read for it, and only then. */
+function matchesWhole(row: Row, { userId, tag, costState }: Parameters<Spool['listRecords']>[1]): boolean {
+  if (userId === undefined && tag === undefined && costState === undefined) return true;
+  const record = JSON.parse(String(row['record'])) as ExchangeRecord;
+  return (
+    (userId === undefined || record.user_id === userId) &&
+    (tag === undefined || record.tags.includes(tag)) &&
+    (costState === undefined || record.cost.state === costState)
   );
 }

@@ -2,9 +2,11 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 
+import type { Deed } from '../../src/domain/audit.ts';
 import type { Budget } from '../../src/domain/budget.ts';
 import type { Charge, Entry } from '../../src/domain/entry.ts';
 import type { LedgerStore } from '../../src/domain/ledger-store.ts';
+import { auditStore } from '../../src/store/audit.ts';
 import type { Engine } from '../../src/store/engine.ts';
 import { ledgerStore } from '../../src/store/ledger.ts';
 import { handClock, onBothEngines } from '../support/engines.ts';
@@ -64,6 +66,8 @@ const entry = (
   ...more,
 });
 
+const deed = (action: Deed['action']): Deed => ({ actor: { id: 'owner', address: '192.0.2.7' }, action });
+
 const charge = (budgetId: Budget['id'], amount: bigint, more: Partial<Charge> = {}): Charge => ({
   budgetId,
   account: '',
@@ -89,9 +93,9 @@ onBothEngines('the ledger', (open) => {
       budget('budget_1', { increase: raised }),
       budget('budget_2', { limitMoney: null, limitTokens: 5 }),
     ];
-    await store.insertBudget(one);
+    await store.insertBudget(one, deed('created'));
     clock.turn(HOUR);
-    await store.insertBudget(two);
+    await store.insertBudget(two, deed('created'));
     assert.deepEqual(
       (await store.budgetsChangedSince(0)).map((each) => each.budget),
       [one, two],
@@ -101,11 +105,11 @@ onBothEngines('the ledger', (open) => {
       ['budget_2'],
     );
     clock.turn(HOUR);
-    const changed = await store.updateBudget('budget_1', (before) => ({ ...before, limitMoney: 7n }));
+    const changed = await store.updateBudget('budget_1', (before) => ({ ...before, limitMoney: 7n }), deed('updated'));
     assert.equal(changed?.limitMoney, 7n);
-    assert.equal(await store.deleteBudget('budget_2'), true);
-    assert.equal(await store.deleteBudget('budget_2'), false);
-    assert.equal(await store.updateBudget('budget_2', (before) => before), null);
+    assert.equal(await store.deleteBudget('budget_2', deed('deleted')), true);
+    assert.equal(await store.deleteBudget('budget_2', deed('deleted')), false);
+    assert.equal(await store.updateBudget('budget_2', (before) => before, deed('updated')), null);
     const since = await store.budgetsChangedSince(AT + 2 * HOUR);
     assert.deepEqual(
       since.map((each) => [each.budget.id, each.isDeleted]),
@@ -114,10 +118,23 @@ onBothEngines('the ledger', (open) => {
         ['budget_2', true],
       ],
     );
+    const told = await auditStore(engine).list({ limit: 10, cursor: null }, { kind: 'budget' });
+    assert.deepEqual(
+      told.data.map(({ seq, id, action, actor, address }) => `${seq} ${id} ${action} by ${actor} from ${address}`),
+      [
+        '4 budget_2 deleted by owner from 192.0.2.7',
+        '3 budget_1 updated by owner from 192.0.2.7',
+        '2 budget_2 created by owner from 192.0.2.7',
+        '1 budget_1 created by owner from 192.0.2.7',
+      ],
+    );
+    assert.equal(told.data[3]?.before, null);
+    assert.equal(told.data[1]?.before, told.data[3]?.after);
+    assert.equal(told.data[0]?.after, null);
   });
 
   test('an entry is as it was written, and is written once', async () => {
-    await store.insertBudget(budget('budget_1'));
+    await store.insertBudget(budget('budget_1'), deed('created'));
     const one = entry('exc_a', 10n ** 20n, [charge('budget_1', 10n ** 20n)], {
       tags: ['x'],
       resolves: { settleKey: 'exc_0', at: AT - 1, state: 'pending' },
@@ -140,7 +157,7 @@ onBothEngines('the ledger', (open) => {
   });
 
   test('two writers of one entry charge once', async () => {
-    await store.insertBudget(budget('budget_1'));
+    await store.insertBudget(budget('budget_1'), deed('created'));
     const one = entry('exc_a', 5n, [charge('budget_1', 5n)]);
     const posted = await Promise.all([store.post([one]), store.post([one]), store.post([one])]);
     assert.equal(posted.filter(({ settleKeys }) => settleKeys.size > 0).length, 1);
@@ -151,7 +168,7 @@ onBothEngines('the ledger', (open) => {
   });
 
   test('sums go over from ones to millions and back without losing anything', async () => {
-    await store.insertBudget(budget('budget_1'));
+    await store.insertBudget(budget('budget_1'), deed('created'));
     const amounts = [999_999n, 1n, 12_345_678_901_234_567_890n, -13n, 999_999n, 999_999n, -2_000_000n];
     let sum = 0n;
     for (const [i, amount] of amounts.entries()) {
@@ -173,7 +190,7 @@ onBothEngines('the ledger', (open) => {
   });
 
   test('windows are found by budget, account and beginning, and old ones go', async () => {
-    await store.insertBudget(budget('budget_1', { window: 'hour' }));
+    await store.insertBudget(budget('budget_1', { window: 'hour' }), deed('created'));
     const starts = [AT - 2 * HOUR, AT - HOUR, AT];
     await store.post([
       entry('exc_a', 9n, [
@@ -203,8 +220,8 @@ onBothEngines('the ledger', (open) => {
   test('holds are placed where they fit, all of one exchange or none, and go with its entry', async (t) => {
     const { holds } = store;
     if (holds === null) return t.skip('one process keeps them in memory');
-    await store.insertBudget(budget('budget_1', { limitMoney: 10n }));
-    await store.insertBudget(budget('budget_2', { limitMoney: 25n, scope: 'end_user' }));
+    await store.insertBudget(budget('budget_1', { limitMoney: 10n }), deed('created'));
+    await store.insertBudget(budget('budget_2', { limitMoney: 25n, scope: 'end_user' }), deed('created'));
     const part = (budgetId: Budget['id'], amount: bigint, account = '') => ({
       budgetId,
       account,
