@@ -1,6 +1,6 @@
 // A run that another worker began: what its last turn left behind, and how it goes on. Pure.
 import type { Message } from '../domain/assistants.ts';
-import { type Run, type RunError, type RunStep, type Usage, brokenOff } from '../domain/run.ts';
+import { type Run, type RunError, type RunStep, type Usage, brokenOff, eventsOf } from '../domain/run.ts';
 import { estimateMessage } from './tokens.ts';
 import { Told } from './told.ts';
 import { NO_USAGE, completedStep, isCommentary, stoppedStep } from './turn-items.ts';
@@ -54,34 +54,8 @@ export function deferred({ messages, steps }: RunRows): Told {
   const later = steps.filter(
     (step) => step.origin?.turn === call.origin?.turn && place(step) > place(call) && step.status === 'completed',
   );
-  for (const step of later.toSorted((a, b) => place(a) - place(b))) {
-    const begun: RunStep = { ...step, status: 'in_progress', completedAt: null, usage: null };
-    const message = messageOf(step, messages);
-    const empty =
-      step.details.type === 'tool_calls'
-        ? { ...begun, details: { type: 'tool_calls', tool_calls: [] } as const }
-        : begun;
-    told.events.push(
-      { event: 'thread.run.step.created', step: empty },
-      { event: 'thread.run.step.in_progress', step: empty },
-    );
-    if (message !== undefined) {
-      const unsaid: Message = {
-        ...message,
-        status: 'in_progress',
-        content: [],
-        completedAt: null,
-        attachments: [],
-        markers: [],
-      };
-      told.events.push(
-        { event: 'thread.message.created', message: unsaid },
-        { event: 'thread.message.in_progress', message: unsaid },
-        { event: 'thread.message.completed', message },
-      );
-    }
-    told.events.push({ event: 'thread.run.step.completed', step });
-  }
+  for (const step of later.toSorted((a, b) => place(a) - place(b)))
+    told.events.push(...eventsOf(step, messageOf(step, messages)));
   return told;
 }
 

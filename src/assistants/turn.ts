@@ -231,6 +231,8 @@ function pause(ms: number, signal: AbortSignal): Promise<void> {
 /** Waits for the upstream, and meanwhile tells what somebody waits for, or what has waited long enough. */
 async function whileTelling<T>(times: EngineTimes, held: HeldRun, awaited: Promise<T>): Promise<T> {
   const { outbox } = held;
+  // Nobody waits for it any more where telling fails; then its failure is no news.
+  awaited.catch(() => {});
   while (!outbox.isEmpty) {
     if (outbox.isUrgent) await outbox.flush();
     else if ((await orQuiet(times, held, awaited)) !== QUIET) break;

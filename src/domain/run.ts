@@ -54,6 +54,33 @@ export function brokenOff(message: Message, reason: MessageIncompleteReason, at:
   return { ...message, content, status: 'incomplete', incompleteReason: reason, incompleteAt: at };
 }
 
+/** What is told of a step that is over before anything was: all of it at once, as if it happened now. */
+export function eventsOf(step: RunStep, message: Message | undefined): readonly RunEvent[] {
+  const begun: RunStep = { ...step, status: 'in_progress', completedAt: null, usage: null };
+  const empty: RunStep =
+    step.details.type === 'tool_calls' ? { ...begun, details: { type: 'tool_calls', tool_calls: [] } } : begun;
+  const events: RunEvent[] = [
+    { event: 'thread.run.step.created', step: empty },
+    { event: 'thread.run.step.in_progress', step: empty },
+  ];
+  if (message !== undefined) {
+    const unsaid: Message = {
+      ...message,
+      status: 'in_progress',
+      content: [],
+      completedAt: null,
+      attachments: [],
+      markers: [],
+    };
+    events.push(
+      { event: 'thread.message.created', message: unsaid },
+      { event: 'thread.message.in_progress', message: unsaid },
+      { event: 'thread.message.completed', message },
+    );
+  }
+  return [...events, { event: 'thread.run.step.completed', step }];
+}
+
 export type TruncationStrategy =
   | { readonly type: 'auto' }
   | { readonly type: 'last_messages'; readonly last_messages: number };

@@ -13,6 +13,7 @@ import {
   type TerminalStatus,
   RUN_TRANSITIONS,
   brokenOff,
+  eventsOf,
   isTerminal,
 } from '../domain/run.ts';
 import { inRun, messageRow, runColumns, stepRow, toMessage, toRun, toStep } from './assistant-rows.ts';
@@ -73,6 +74,8 @@ export async function endRun(tx: Kysely<Schema>, engine: Engine, row: RunRow, en
   const events: RunEvent[] = [
     ...(await closeMessages(tx, row, CLOSING[end.status].message, at)),
     ...(await closeSteps(tx, row, CLOSING[end.status].step, at, end.error)),
+    // A worker that brings its run to an end has told everything; whoever else ends it finds what waited for outputs.
+    ...(end.status === 'cancelled' || end.status === 'expired' ? await untold(tx, row) : []),
   ];
   const { run } = await writeRun(tx, engine, row, {
     ...end.change,
@@ -130,6 +133,43 @@ async function closeSteps(
     };
     await tx.updateTable('steps').set(stepRow(step, row.pk)).where('pk', '=', found.pk).execute();
     events.push({ event: `thread.run.step.${status}`, step });
+  }
+  return events;
+}
+
+/** The events of what is complete, and was to be told behind the outputs of a function. */
+async function untold(tx: Kysely<Schema>, row: RunRow): Promise<RunEvent[]> {
+  const steps = await tx
+    .selectFrom('steps')
+    .selectAll()
+    .where('run_pk', '=', row.pk)
+    .where('status', '=', 'completed')
+    .orderBy('turn')
+    .orderBy('out_ix')
+    .execute();
+  if (steps.length === 0) return [];
+  const begun = await tx
+    .selectFrom('run_events')
+    .select('data')
+    .where('run_pk', '=', row.pk)
+    .where('event', '=', 'thread.run.step.created')
+    .execute();
+  const told = new Set(begun.map(({ data }) => (JSON.parse(data) as { step: RunStep }).step.id));
+  const events: RunEvent[] = [];
+  for (const found of steps) {
+    const step = toStep(found, inRun(row));
+    if (told.has(step.id)) continue;
+    const { details } = step;
+    const message =
+      details.type === 'message_creation'
+        ? await tx
+            .selectFrom('messages')
+            .selectAll()
+            .where('thread_pk', '=', row.thread_pk)
+            .where('id', '=', details.message_creation.message_id)
+            .executeTakeFirst()
+        : undefined;
+    events.push(...eventsOf(step, message && toMessage(message, inRun(row))));
   }
   return events;
 }

@@ -465,8 +465,9 @@ function otherDeaths(open: OpenDatabases): void {
     const gate = Promise.withResolvers<void>();
     await tell(open, null, async ({ upstream, first, databases, takeOver }) => {
       first.engine.stopClaiming();
-      const events = responseEvents([{ kind: 'message', text: 'Too late.' }]);
-      upstream.script({ events: [gate.promise, ...events] }, answer('It is 4.'));
+      // It is told that it lost the run while it waits for more.
+      const events = responseEvents([{ kind: 'message', text: 'Too late.' }]).slice(0, -3);
+      upstream.script({ events: [gate.promise, ...events, never] }, answer('It is 4.'));
       // Never renews its lease, and does not know that it lost it.
       const silent = openReplica({
         upstream,
@@ -475,11 +476,13 @@ function otherDeaths(open: OpenDatabases): void {
       });
       const { thread, run } = await beginRun(silent);
       await eventually('the model is asked', () => upstream.modelCalls.length === 1);
+      const leave = readAlong(silent, thread.id);
       silent.engine.stopClaiming();
       const second = takeOver();
       assert.equal((await second.settled(thread.id, run.id)).status, 'completed');
       gate.resolve();
       await eventually('the silent one gave up', () => silent.engine.active() === 0);
+      leave.abort();
       const { messages } = await assertWhole(second, thread.id, run.id);
       assert.deepEqual(messages.map(textOf), ['It is 4.']);
       await silent.close();
