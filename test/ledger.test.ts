@@ -440,10 +440,12 @@ test('work that ends later is entered once, in place of what stood for it', asyn
   await run(opened, started, 60n, aCost(null, 'pending'), null);
   assert.deepEqual(await spentOf(id), [60n, 0n]);
   const late = {
+    part: 'resolves',
     settleKey: 'batch:batch_1',
     startedBy: started.id,
     cost: aCost(25n),
     readings: [{ meter: 'input_text', quantity: 40n }],
+    model: null,
     at: AT + DAY,
     servicePeriod: { from: AT, to: AT + DAY },
   } as const;

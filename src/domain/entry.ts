@@ -39,7 +39,13 @@ export interface Entry {
   /** Milliseconds since 1970: when the exchange arrived; for what is settled later, when it was. */
   readonly at: number;
   /** The entry that left open what this one says. */
-  readonly resolves: { readonly settleKey: string; readonly at: number; readonly state: CostState } | null;
+  readonly resolves: {
+    readonly settleKey: string;
+    readonly at: number;
+    readonly state: CostState;
+    /** Under which it was counted; absent where under the same. */
+    readonly model?: string | null;
+  } | null;
   /** When the work was done, where it took longer than an exchange. */
   readonly servicePeriod: { readonly from: number; readonly to: number } | null;
 }

@@ -2,6 +2,7 @@
 import type { Hold } from './budget.ts';
 import type { ExchangeError, Ending, Transport } from './exchange.ts';
 import type { ExchangeId, KeyId, TeamId, UserId } from './id.ts';
+import type { AskedOfWork } from './pending-work.ts';
 import type { Confidence, CostState } from './price.ts';
 import type { UsageSource } from './usage.ts';
 
@@ -82,6 +83,8 @@ export interface CostRecord {
 
 export interface CostLineRecord {
   readonly meter: string;
+  /** Where one cost has the lines of several models, as that of a batch may; absent otherwise. */
+  readonly model?: string;
   readonly quantity: string;
   /** US dollars for `per` units. */
   readonly rate: string;
@@ -110,6 +113,8 @@ export function unpriced(why: string): CostRecord {
 export interface ObjectRecord {
   readonly kind: string;
   readonly id: string;
+  /** What the price of work that goes on may depend on, as its request asked for it; absent in all others. */
+  readonly asked?: AskedOfWork;
 }
 
 export interface RunRecord {

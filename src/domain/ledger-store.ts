@@ -4,6 +4,7 @@ import type { Budget, HeldAmount } from './budget.ts';
 import type { Charge, Entry } from './entry.ts';
 import type { BudgetId, ExchangeId } from './id.ts';
 import type { Money } from './money.ts';
+import type { NewWork } from './pending-work.ts';
 
 export interface LedgerStore {
   /** Several processes decide on the same budgets: holds are placed in the store. */
@@ -31,9 +32,10 @@ export interface LedgerStore {
   /**
    * Writes entries whose settle keys are new, and moves windows and rollups by those alone, in one piece. Holds of their
    * exchanges are taken away.
+   * @param works that these exchanges started, kept in the same piece; what is known already stays as it is
    * @returns what was new, and the windows as they are after
    */
-  post(entries: readonly Entry[]): Promise<Posted>;
+  post(entries: readonly Entry[], works?: readonly NewWork[]): Promise<Posted>;
   findEntry(settleKey: string): Promise<Entry | null>;
   /** In the order of settle keys. */
   entriesAfter(settleKey: string, limit: number): Promise<readonly Entry[]>;

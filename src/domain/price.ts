@@ -32,6 +32,8 @@ export interface Cost {
 /** One meter's part of a cost: amount = quantity x rate / per, times all factors, rounded half-even. */
 export interface CostLine {
   readonly meter: Meter;
+  /** Where one cost has the lines of several models. */
+  readonly model?: string;
   /** As in the reading it comes from. */
   readonly quantity: bigint;
   /** What is multiplied in its place, where begun minutes or a least quantity are billed. */

@@ -46,7 +46,9 @@ export class Rollups {
     });
     // What was left open is open no more, in the hour in which it was counted.
     const { resolves } = entry;
-    if (resolves !== null) this.#addAll(entry, resolves.at, { ...NO_SUMS, ...counted(resolves.state, -1) });
+    if (resolves === null) return;
+    const { model = entry.model } = resolves;
+    this.#addAll({ ...entry, model }, resolves.at, { ...NO_SUMS, ...counted(resolves.state, -1) });
   }
 
   add(rollup: Rollup): void {

@@ -50,12 +50,19 @@ export type Held =
 
 /** Work that an exchange started, and that is paid for when it has ended. */
 export interface LateCharge {
+  /**
+   * - `resolves`: says what the exchange left open.
+   * - `adds`: costs something beside what was said already, as each day of storage does.
+   */
+  readonly part: 'resolves' | 'adds';
   /** Makes it the only one: such as `batch:<id>`. */
   readonly settleKey: string;
   /** That of the exchange which started the work. */
   readonly startedBy: ExchangeId;
   readonly cost: Cost;
   readonly readings: readonly Reading[];
+  /** That did the work; null where several did, or where it is that of the exchange. */
+  readonly model: string | null;
   readonly at: number;
   readonly servicePeriod: Entry['servicePeriod'];
 }
@@ -106,6 +113,8 @@ export interface LedgerParts {
   readonly log: Log;
   /** Once for each threshold in each window, as what is spent passes it. */
   readonly onThreshold?: (threshold: Threshold) => void;
+  /** Until work that an exchange started is looked at for the first time. */
+  readonly firstLookMs?: number;
   /** Where replicas share budgets and their store is away: exchanges under a hard budget are refused, or go on. */
   readonly whenStoreIsAway?: 'closed' | 'open';
 }
@@ -113,6 +122,7 @@ export interface LedgerParts {
 /** How often a replica looks for budgets that others changed, and how far back: clocks and commits are not quite in step. */
 const REFRESH_MS = 1000;
 const REFRESH_BACK_MS = 10_000;
+const FIRST_LOOK_MS = 15_000;
 const FORGET_EVERY_MS = 10 * 60_000;
 
 /** What the spool tells and the store has not is entered before this resolves. */
@@ -136,6 +146,7 @@ export async function openLedger(parts: LedgerParts): Promise<Ledger> {
     store,
     clock,
     log,
+    firstLookMs: parts.firstLookMs ?? FIRST_LOOK_MS,
     onPosted(entries, posted) {
       book?.posted(entries);
       if (onThreshold === undefined) return;
@@ -249,8 +260,9 @@ export async function openLedger(parts: LedgerParts): Promise<Ledger> {
     async settleLate(late) {
       await posting.catchUp();
       const started = await store.findEntry(late.startedBy);
+      if (started === null) return false;
       // What has an amount was not left open.
-      if (started === null || started.amount !== null) return false;
+      if (late.part === 'resolves' && started.amount !== null) return false;
       const entry = lateEntry(late, started, bounds);
       const posted = await store.post([entry]);
       if (!posted.settleKeys.has(entry.settleKey)) return false;
@@ -305,7 +317,7 @@ function outcomeOf({ state, amount }: Cost, tokens: number | null): Outcome {
   return { state, amount, tokens };
 }
 
-/** What the work cost takes the place of what stood for it so far. */
+/** What the work cost takes the place of what stood for it so far, or comes beside it in the window of its own moment. */
 function lateEntry(late: LateCharge, started: Entry, bounds: Bounds): Entry {
   const { cost, readings } = late;
   let [tokensIn, tokensOut] = [0, 0];
@@ -318,6 +330,7 @@ function lateEntry(late: LateCharge, started: Entry, bounds: Bounds): Entry {
     ...started,
     settleKey: late.settleKey,
     isExchange: false,
+    model: nameOf(late.model) ?? started.model,
     state: cost.state,
     amount: cost.amount,
     why: cost.why,
@@ -326,6 +339,7 @@ function lateEntry(late: LateCharge, started: Entry, bounds: Bounds): Entry {
     priceVersion: cost.priceVersion,
     lines: cost.lines.map((line) => ({
       meter: line.meter,
+      ...(line.model !== undefined && { model: line.model }),
       quantity: formatQuantity(line),
       rate: line.rate,
       per: line.per,
@@ -340,12 +354,19 @@ function lateEntry(late: LateCharge, started: Entry, bounds: Bounds): Entry {
       const budget = bounds.find(stood.budgetId)?.budget;
       if (budget === undefined) return { ...stood, amount: 0n };
       const isCounted = budget.countsEstimates || cost.state !== 'estimated';
+      if (late.part === 'adds') {
+        const more = budget.limitMoney === null ? BigInt(tokensIn + tokensOut) : isCounted ? (cost.amount ?? 0n) : 0n;
+        return { ...stood, windowStart: spanAt(budget, late.at).start, amount: more };
+      }
       const money = cost.amount === null ? stood.amount : isCounted ? cost.amount : 0n;
       const amount = budget.limitMoney === null ? BigInt(tokensIn + tokensOut) : money;
       return { ...stood, amount: amount - stood.amount };
     }),
     at: late.at,
-    resolves: { settleKey: started.settleKey, at: started.at, state: started.state },
+    resolves:
+      late.part === 'adds'
+        ? null
+        : { settleKey: started.settleKey, at: started.at, state: started.state, model: started.model },
     servicePeriod: late.servicePeriod,
   };
 }

@@ -5,9 +5,11 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Clock } from '../domain/clock.ts';
 import type { Entry } from '../domain/entry.ts';
 import type { LedgerStore, Posted } from '../domain/ledger-store.ts';
+import type { NewWork } from '../domain/pending-work.ts';
 import type { Spool } from '../domain/stores.ts';
 import type { Log } from '../telemetry/log.ts';
 import { entryOf } from './entry-of.ts';
+import { worksOf } from './works-of.ts';
 
 export const LEDGER_READER = 'ledger';
 const BATCH_ROWS = 128;
@@ -31,10 +33,12 @@ export interface PostingParts {
   readonly store: LedgerStore;
   readonly clock: Clock;
   readonly log: Log;
+  /** Until work that goes on is looked at for the first time. */
+  readonly firstLookMs: number;
   readonly onPosted: (entries: readonly Entry[], posted: Posted) => void;
 }
 
-export function openPosting({ spool, store, clock, log, onPosted }: PostingParts): Posting {
+export function openPosting({ spool, store, clock, log, firstLookMs, onPosted }: PostingParts): Posting {
   let seq = spool.readCursor(LEDGER_READER) ?? 0;
   let places: { readonly seq: number; readonly atMs: number }[] = [];
   let running: Promise<boolean> | null = null;
@@ -47,8 +51,10 @@ export function openPosting({ spool, store, clock, log, onPosted }: PostingParts
       const rows = spool.readAfter(seq, BATCH_ROWS);
       const last = rows.at(-1);
       if (last === undefined) return isAnything;
-      const entries = rows.map((row) => readRow(row)).filter((entry) => entry !== null);
-      if (entries.length > 0) onPosted(entries, await store.post(entries));
+      const read = rows.flatMap((row) => readRow(row) ?? []);
+      const entries = read.map(({ entry }) => entry);
+      const works = read.flatMap((each) => each.works);
+      if (entries.length > 0) onPosted(entries, await store.post(entries, works));
       seq = last.seq;
       places.push({ seq, atMs: clock.elapsedMs() });
       // SQLite answers at once: without this a long way to catch up would be one turn of the event loop.
@@ -57,9 +63,10 @@ export function openPosting({ spool, store, clock, log, onPosted }: PostingParts
   }
 
   /** One that cannot be read must not keep all after it waiting: it is said aloud, and left. */
-  function readRow(row: Parameters<typeof entryOf>[0]): Entry | null {
+  function readRow(row: Parameters<typeof entryOf>[0]): { entry: Entry; works: readonly NewWork[] } | null {
     try {
-      return entryOf(row);
+      const entry = entryOf(row);
+      return entry === null ? null : { entry, works: worksOf(row, entry, firstLookMs) };
     } catch (error) {
       log.error('a record was not entered in the ledger: it cannot be read', {
         seq: row.seq,

@@ -1,9 +1,10 @@
 // What an exchange cost: from its row, how it ended, and what was used. Unknown is not nothing.
-import type { EndpointGroup } from '../domain/endpoint.ts';
+import type { Endpoint, EndpointGroup } from '../domain/endpoint.ts';
 import type { Admission, Observation } from '../domain/exchange.ts';
 import type { ReplyFacts, RequestFacts } from '../domain/facts.ts';
 import type { Cost, Prices } from '../domain/price.ts';
 import type { Usage } from '../domain/usage.ts';
+import { workStartedBy } from '../openai/objects.ts';
 import { weaker } from '../openai/price-layers.ts';
 import { markUnreportedTier } from '../openai/served-tier.ts';
 import { readImageTool } from '../openai/usage.ts';
@@ -32,7 +33,8 @@ export function costOf(admission: Admission, observation: Observation, usage: Us
   // Each turn of a socket is priced on its own; what the whole of it reports, such as seconds, is priced here.
   if (endpoint.transport === 'websocket' && usage.readings === null) return NO_COST;
   const isLater = endpoint.billing === 'deferred' || isInBackground(admission.facts, observation.facts);
-  if (isLater && usage.readings === null) return laterCost(observation.facts);
+  if (isLater && STORING_GROUPS.has(endpoint.group)) return storageCost(endpoint, observation);
+  if (isLater && usage.readings === null) return laterCost(endpoint, observation.facts);
   const cost = priceOf(admission, usage, observation.facts, pricedAt);
   const drawn = observation.facts === null ? null : readImageTool(observation.facts);
   if (drawn === null) return cost;
@@ -108,9 +110,17 @@ function isInBackground(asked: RequestFacts | null, facts: ReplyFacts | null): b
   return asked?.isBackground === true && facts?.status !== 'completed';
 }
 
+const STORING_GROUPS = new Set<EndpointGroup>(['vector_stores', 'containers']);
+
+/** Paid for as long as it stands; what is put into it is paid for with it. */
+function storageCost(endpoint: Endpoint, { status, facts }: Observation): Cost {
+  const isRefused = status !== null && status >= 400;
+  return isRefused || workStartedBy(endpoint) === null ? NO_COST : laterCost(endpoint, facts);
+}
+
 /** Known when the work has ended; only work that has a name can be asked after. */
-function laterCost(facts: ReplyFacts | null): Cost {
-  const isNamed = facts !== null && facts.id !== null;
+function laterCost(endpoint: Endpoint, facts: ReplyFacts | null): Cost {
+  const isNamed = facts !== null && facts.id !== null && workStartedBy(endpoint) !== null;
   return isNamed ? unknown('pending', 'in_progress') : unknown('unpriced', 'no_usage');
 }
 

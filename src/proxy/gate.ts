@@ -4,6 +4,7 @@ import type { Admission, Arrival, Observation, Settlement } from '../domain/exch
 import { NOTHING_SEEN, type RequestFacts } from '../domain/facts.ts';
 import type { Caller } from '../domain/key.ts';
 import type { Permits } from '../domain/limits.ts';
+import type { WorkTold } from '../domain/pending-work.ts';
 import type { Prices } from '../domain/price.ts';
 import type { Refusal } from '../domain/refusal.ts';
 import { type Usage, tokensIn } from '../domain/usage.ts';
@@ -11,6 +12,7 @@ import type { Estimates, RequestSample } from '../estimates/estimates.ts';
 import { TAGS_HEADER, headerValue } from '../http/headers.ts';
 import type { Fit, Held, Ledger } from '../ledger/ledger.ts';
 import type { Limiter } from '../limits/limits.ts';
+import { workToldBy } from '../openai/objects.ts';
 import type { Turn } from '../openai/turns.ts';
 import { toolReadings } from '../openai/usage.ts';
 import { canBeEstimated } from './cost.ts';
@@ -24,6 +26,8 @@ export interface GateParts {
   /** Host of the upstream, on which prices may depend. */
   readonly host: string;
   readonly elapsedMs: () => number;
+  /** Of work that is paid for later: a client has read how it stands, or changed it. */
+  readonly onWorkTold?: (told: WorkTold) => void;
 }
 
 export interface Entrant {
@@ -99,6 +103,7 @@ export function openGate(parts: GateParts): Gate {
 
   function charge(admission: Admission, observation: Observation, usage: Usage): Settlement {
     const settlement = settle(admission, observation, usage, { prices: prices(), host });
+    if (parts.onWorkTold !== undefined) tellOfWork(admission, observation, parts.onWorkTold);
     const { cost } = settlement;
     const tokens = usage.readings === null ? null : tokensIn(usage.readings);
     if (admission.hold !== null) ledger.charge(admission.hold, { cost, tokens });
@@ -152,6 +157,18 @@ export function openGate(parts: GateParts): Gate {
       permits.release();
     },
   };
+}
+
+function tellOfWork(
+  { arrival }: Admission,
+  { facts, status }: Observation,
+  tell: NonNullable<GateParts['onWorkTold']>,
+): void {
+  const { endpoint, path, method } = arrival;
+  // Asked of every exchange: the row says at once whether it is one of the few.
+  if (endpoint === undefined || endpoint.billing === 'metered' || facts === null || status !== 200) return;
+  const work = workToldBy(endpoint, path);
+  if (work !== null) tell({ ...work, isDeleted: method === 'DELETE', facts });
 }
 
 /** Those of the team and the key, and those that the client names for this request, each once. */

@@ -5,9 +5,11 @@ import {
   type CostRecord,
   type ExchangeRecord,
   FREE,
+  type ObjectRecord,
   type ReadingRecord,
 } from '../domain/exchange-record.ts';
 import type { Admission, Arrival, Attempt, Observation, Settlement } from '../domain/exchange.ts';
+import type { ReplyFacts } from '../domain/facts.ts';
 import type { ExchangeId } from '../domain/id.ts';
 import type { Caller } from '../domain/key.ts';
 import { formatUsd } from '../domain/money.ts';
@@ -15,6 +17,7 @@ import type { Cost } from '../domain/price.ts';
 import type { Refusal } from '../domain/refusal.ts';
 import { type Reading, type Usage, formatQuantity } from '../domain/usage.ts';
 import { headerValue } from '../http/headers.ts';
+import { kindMadeBy } from '../openai/objects.ts';
 import type { Turn } from '../openai/turns.ts';
 import { readTurnUsage, readUsage } from '../openai/usage.ts';
 import { NO_COST, type PricedAt, costOf, priceOf } from './cost.ts';
@@ -55,6 +58,7 @@ export function recordOf({ admission, observation, usage, cost }: Settlement): E
   const last = observation.attempts.at(-1);
   return {
     ...told(arrival),
+    objects: objectsOf(admission, observation, cost),
     ...toldOf(caller),
     end_user: admission.facts?.endUser ?? null,
     tags: admission.tags,
@@ -93,6 +97,7 @@ export function turnRecord(
     id,
     kind: 'turn',
     parent_id: arrival.id,
+    objects: [...madeBy(arrival, turn.kind === 'transcription' ? null : turn.facts), ...containersIn(turn.facts)],
     at: isoTime(endedAt),
     ...toldOf(caller),
     end_user: admission.facts?.endUser ?? null,
@@ -114,6 +119,31 @@ export function turnRecord(
     upstream_request_id: null,
   };
 }
+
+/** What the reply made, and the containers that code ran in for it. */
+function objectsOf(
+  { arrival, facts: asked }: Admission,
+  { facts, status }: Observation,
+  cost: Cost,
+): readonly ObjectRecord[] {
+  if (facts === null || status === null || status >= 300) return NO_OBJECTS;
+  const made = madeBy(arrival, facts);
+  const containers = facts.containers.length === 0 ? NO_OBJECTS : containersIn(facts);
+  if (cost.state !== 'pending' || asked === null || made.length === 0) return [...made, ...containers];
+  const { seconds, size, serviceTier, promptCacheRetention: cacheRetention } = asked;
+  return [{ ...made[0]!, asked: { seconds, size, serviceTier, cacheRetention } }, ...containers];
+}
+
+function madeBy({ endpoint }: Arrival, facts: ReplyFacts | null): readonly ObjectRecord[] {
+  const kind = facts === null || facts.id === null ? null : kindMadeBy(endpoint);
+  return kind === null ? NO_OBJECTS : [{ kind, id: facts!.id! }];
+}
+
+function containersIn({ containers }: ReplyFacts): readonly ObjectRecord[] {
+  return containers.map((id) => ({ kind: 'container', id }));
+}
+
+const NO_OBJECTS: readonly ObjectRecord[] = [];
 
 /** An arrival that was turned away has a record too: of our own no. */
 export function refusalRecord(

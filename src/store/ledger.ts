@@ -7,6 +7,7 @@ import type { Engine } from './engine.ts';
 import { sharedHolds } from './ledger-holds.ts';
 import { COUNTERS, addToRollups, addToWindows, lockBudgets, post } from './ledger-post.ts';
 import { budgetRow, toBudget, toEntry, toRollup, toWindow, whole } from './ledger-rows.ts';
+import { beginWork } from './pending-work.ts';
 import type { Schema } from './schema.ts';
 
 /** Old windows that go at once. */
@@ -112,7 +113,12 @@ export function ledgerStore(engine: Engine): LedgerStore {
       }
     },
 
-    post: (entries) => db.transaction().execute((tx) => post(engine, tx, entries)),
+    post: (entries, works = []) =>
+      db.transaction().execute(async (tx) => {
+        const posted = await post(engine, tx, entries);
+        await beginWork(tx, works);
+        return posted;
+      }),
     async findEntry(settleKey) {
       const query = db.selectFrom('entries').selectAll().where('settle_key', '=', settleKey);
       const row = await query.executeTakeFirst();

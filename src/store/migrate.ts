@@ -6,6 +6,7 @@ import { addAssistantCounts, makeAssistantTables } from './assistant-migration.t
 import type { ColumnTypes, Engine } from './engine.ts';
 import { widenTeamsAndKeys } from './key-migration.ts';
 import { makeLedgerTables } from './ledger-migration.ts';
+import { makePendingWorkTable } from './pending-work-migration.ts';
 
 const migrations = (types: ColumnTypes, engine: Engine['name']): Record<string, Migration> => ({
   '0001_teams_and_keys': {
@@ -37,6 +38,7 @@ const migrations = (types: ColumnTypes, engine: Engine['name']): Record<string, 
   '0003_audit_users_and_scopes': { up: widenTeamsAndKeys },
   '0003_assistant_counts': { up: addAssistantCounts },
   '0004_ledger': { up: (db: Kysely<unknown>) => makeLedgerTables(db, engine) },
+  '0005_pending_work': { up: makePendingWorkTable },
 });
 
 /**

@@ -2,5 +2,6 @@
 import type { AssistantSchema } from './assistant-schema.ts';
 import type { KeySchema } from './key-schema.ts';
 import type { LedgerSchema } from './ledger-schema.ts';
+import type { PendingWorkSchema } from './pending-work-migration.ts';
 
-export interface Schema extends AssistantSchema, KeySchema, LedgerSchema {}
+export interface Schema extends AssistantSchema, KeySchema, LedgerSchema, PendingWorkSchema {}

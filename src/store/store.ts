@@ -6,6 +6,7 @@ import { DatabaseSync } from 'node:sqlite';
 import type { AssistantStore } from '../domain/assistant-store.ts';
 import { type Clock, systemClock } from '../domain/clock.ts';
 import type { LedgerStore } from '../domain/ledger-store.ts';
+import type { WorkStore } from '../domain/pending-work.ts';
 import type { AuditStore, KeyStore, TeamStore, UserStore } from '../domain/stores.ts';
 import type { Wakeups } from '../domain/wakeups.ts';
 import { assistantStore } from './assistants.ts';
@@ -14,6 +15,7 @@ import type { Engine } from './engine.ts';
 import { keyStore } from './keys.ts';
 import { ledgerStore } from './ledger.ts';
 import { migrateToLatest } from './migrate.ts';
+import { workStore } from './pending-work.ts';
 import { lapseLeases } from './run-work.ts';
 import { type OpenSpool, openSpool } from './spool.ts';
 import { openSqlite } from './sqlite.ts';
@@ -27,6 +29,7 @@ export interface Store {
   readonly audit: AuditStore;
   readonly assistants: AssistantStore;
   readonly ledger: LedgerStore;
+  readonly work: WorkStore;
   readonly wakeups: Wakeups;
   readonly spool: OpenSpool;
   close(): Promise<void>;
@@ -59,6 +62,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     audit: auditStore(engine),
     assistants: assistantStore(engine),
     ledger: ledgerStore(engine),
+    work: workStore(engine),
     wakeups: engine.wakeups,
     spool,
     async close() {
