@@ -1,4 +1,5 @@
 // A ledger entry: what one exchange, or the work it started, cost whom. Entries are never changed: one is answered by another.
+import type { BasisRecord } from './basis.ts';
 import type { HeldAmount, Hold } from './budget.ts';
 import type { CostLineRecord, ReadingRecord } from './exchange-record.ts';
 import type { BudgetId, ExchangeId, KeyId, TeamId, UserId } from './id.ts';
@@ -7,7 +8,7 @@ import type { CostState } from './price.ts';
 
 /**
  * - `charge`: of an exchange, or of the work that it started.
- * - `adjustment`: by the operator or by reconciliation; it stands for no exchange.
+ * - `adjustment`: what a later look at prices changes about an earlier entry; it counts as no exchange.
  */
 export type EntryKind = 'charge' | 'adjustment';
 
@@ -34,6 +35,8 @@ export interface Entry {
   readonly priceVersion: string | null;
   readonly lines: readonly CostLineRecord[];
   readonly readings: readonly ReadingRecord[];
+  /** What its cost was worked out from; absent where no price was looked up. */
+  readonly basis?: readonly BasisRecord[];
   /** What it took from budgets. Their windows are the sums of these. */
   readonly charges: readonly Charge[];
   /** Milliseconds since 1970: when the exchange arrived; for what is settled later, when it was. */

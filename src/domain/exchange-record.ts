@@ -1,4 +1,5 @@
 // What others are told of an exchange: one record per arrival, in the shape that scripts rely on. Grows by addition only.
+import type { BasisRecord } from './basis.ts';
 import type { Hold } from './budget.ts';
 import type { ExchangeError, Ending, Transport } from './exchange.ts';
 import type { ExchangeId, KeyId, TeamId, UserId } from './id.ts';
@@ -79,6 +80,8 @@ export interface CostRecord {
   readonly confidence: Confidence | null;
   /** Why it is not simply priced or free; null where it is. */
   readonly why: string | null;
+  /** What it was worked out from; absent where no price was looked up. */
+  readonly basis?: readonly BasisRecord[];
 }
 
 export interface CostLineRecord {

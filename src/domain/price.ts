@@ -27,6 +27,8 @@ export interface Cost {
   readonly confidence: Confidence | null;
   /** One short code where the state is not `priced` or `free`, such as `unknown_model` or `no_usage`. */
   readonly why: string | null;
+  /** The questions that it answers; absent where no price was looked up, or where it is a sum of many. */
+  readonly basis?: readonly PriceQuery[];
 }
 
 /** One meter's part of a cost: amount = quantity x rate / per, times all factors, rounded half-even. */

@@ -80,6 +80,13 @@ export function formatQuantity({ meter, quantity }: Pick<Reading, 'meter' | 'qua
   return fraction === '' ? text.slice(0, -3) : `${text.slice(0, -3)}.${fraction}`;
 }
 
+/** What `formatQuantity` wrote. */
+export function parseQuantity(meter: Meter, text: string): bigint {
+  const { scale } = METERS[meter];
+  const [whole = '0', fraction = ''] = text.split('.');
+  return BigInt(whole + fraction.padEnd(scale, '0').slice(0, scale));
+}
+
 /** Tokens of all kinds, for limits and budgets that count tokens. */
 export function tokensIn(readings: readonly Reading[]): number {
   let tokens = 0n;

@@ -44,6 +44,7 @@ export function entryOf({ record: text, hold }: SpooledRecord): Entry | null {
     priceVersion: record.cost.price_version ?? null,
     lines: record.cost.lines ?? [],
     readings: readings ?? [],
+    ...(record.cost.basis !== undefined && { basis: record.cost.basis }),
     charges,
     at: Date.parse(record.at),
     resolves: null,

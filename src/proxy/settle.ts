@@ -1,4 +1,5 @@
 // The last word on an exchange: what it cost, and the record that others are told. Called once for each admission.
+import { basisRecords, readingRecord } from '../domain/basis.ts';
 import {
   ABSENT_USAGE,
   type AttemptRecord,
@@ -6,7 +7,6 @@ import {
   type ExchangeRecord,
   FREE,
   type ObjectRecord,
-  type ReadingRecord,
 } from '../domain/exchange-record.ts';
 import type { Admission, Arrival, Attempt, Observation, Settlement } from '../domain/exchange.ts';
 import type { ReplyFacts } from '../domain/facts.ts';
@@ -15,7 +15,7 @@ import type { Caller } from '../domain/key.ts';
 import { formatUsd } from '../domain/money.ts';
 import type { Cost } from '../domain/price.ts';
 import type { Refusal } from '../domain/refusal.ts';
-import { type Reading, type Usage, formatQuantity } from '../domain/usage.ts';
+import { type Usage, formatQuantity } from '../domain/usage.ts';
 import { headerValue } from '../http/headers.ts';
 import { kindMadeBy } from '../openai/objects.ts';
 import type { Turn } from '../openai/turns.ts';
@@ -76,7 +76,7 @@ export function recordOf({ admission, observation, usage, cost }: Settlement): E
     },
     bytes: { in: observation.bytesIn, out: observation.bytesOut },
     usage: usageRecord(usage),
-    cost: costRecord(cost),
+    cost: costRecord(cost, usage),
     attempts: observation.attempts.map(attemptRecord),
     error: observation.error,
     upstream_request_id: observation.upstreamRequestId,
@@ -113,7 +113,7 @@ export function turnRecord(
     // Counted for the socket as a whole.
     bytes: { in: 0, out: 0 },
     usage: usageRecord(usage),
-    cost: costRecord(cost),
+    cost: costRecord(cost, usage),
     attempts: [],
     error: null,
     upstream_request_id: null,
@@ -196,14 +196,10 @@ function usageRecord({ source, readings, raw }: Usage): ExchangeRecord['usage'] 
   return { source, readings: readings === null ? null : readings.map(readingRecord), raw };
 }
 
-function readingRecord(reading: Reading): ReadingRecord {
-  const { meter, variant } = reading;
-  const quantity = formatQuantity(reading);
-  return variant === undefined ? { meter, quantity } : { meter, quantity, variant };
-}
-
-function costRecord({ state, amount, lines, priceVersion, confidence, why }: Cost): CostRecord {
+function costRecord(cost: Cost, usage: Usage): CostRecord {
+  const { state, amount, lines, priceVersion, confidence, why } = cost;
   if (state === 'free') return FREE;
+  const basis = basisRecords(cost.basis, usage.readings);
   return {
     state,
     pico_usd: amount === null ? null : amount.toString(),
@@ -219,6 +215,7 @@ function costRecord({ state, amount, lines, priceVersion, confidence, why }: Cos
     price_version: priceVersion,
     confidence,
     why,
+    ...(basis !== undefined && { basis }),
   };
 }
 

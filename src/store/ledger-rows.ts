@@ -137,6 +137,7 @@ export function entryValues(entry: Entry): readonly (string | number | null)[] {
       priceVersion: entry.priceVersion,
       lines: entry.lines,
       readings: entry.readings,
+      basis: entry.basis,
       charges: entry.charges.map((charge) => [
         charge.budgetId,
         charge.account,
@@ -151,7 +152,7 @@ export function entryValues(entry: Entry): readonly (string | number | null)[] {
 
 type Details = Pick<
   Entry,
-  'isExchange' | 'tags' | 'why' | 'priceVersion' | 'lines' | 'readings' | 'resolves' | 'servicePeriod'
+  'isExchange' | 'tags' | 'why' | 'priceVersion' | 'lines' | 'readings' | 'basis' | 'resolves' | 'servicePeriod'
 > & { readonly charges: readonly (readonly [Charge['budgetId'], string, number, string])[] };
 
 export function toEntry(row: Selectable<LedgerSchema['entries']>): Entry {

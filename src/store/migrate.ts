@@ -7,6 +7,7 @@ import type { ColumnTypes, Engine } from './engine.ts';
 import { widenTeamsAndKeys } from './key-migration.ts';
 import { makeLedgerTables } from './ledger-migration.ts';
 import { makePendingWorkTable } from './pending-work-migration.ts';
+import { makePriceTables } from './price-migration.ts';
 
 const migrations = (types: ColumnTypes, engine: Engine['name']): Record<string, Migration> => ({
   '0001_teams_and_keys': {
@@ -39,6 +40,7 @@ const migrations = (types: ColumnTypes, engine: Engine['name']): Record<string, 
   '0003_assistant_counts': { up: addAssistantCounts },
   '0004_ledger': { up: (db: Kysely<unknown>) => makeLedgerTables(db, engine) },
   '0005_pending_work': { up: makePendingWorkTable },
+  '0006_prices': { up: makePriceTables },
 });
 
 /**

@@ -7,6 +7,7 @@ import type { AssistantStore } from '../domain/assistant-store.ts';
 import { type Clock, systemClock } from '../domain/clock.ts';
 import type { LedgerStore } from '../domain/ledger-store.ts';
 import type { WorkStore } from '../domain/pending-work.ts';
+import type { PriceStore } from '../domain/price-store.ts';
 import type { AuditStore, KeyStore, TeamStore, UserStore } from '../domain/stores.ts';
 import type { Wakeups } from '../domain/wakeups.ts';
 import { assistantStore } from './assistants.ts';
@@ -16,6 +17,7 @@ import { keyStore } from './keys.ts';
 import { ledgerStore } from './ledger.ts';
 import { migrateToLatest } from './migrate.ts';
 import { workStore } from './pending-work.ts';
+import { priceStore } from './prices.ts';
 import { lapseLeases } from './run-work.ts';
 import { type OpenSpool, openSpool } from './spool.ts';
 import { openSqlite } from './sqlite.ts';
@@ -30,6 +32,7 @@ export interface Store {
   readonly assistants: AssistantStore;
   readonly ledger: LedgerStore;
   readonly work: WorkStore;
+  readonly prices: PriceStore;
   readonly wakeups: Wakeups;
   readonly spool: OpenSpool;
   close(): Promise<void>;
@@ -63,6 +66,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     assistants: assistantStore(engine),
     ledger: ledgerStore(engine),
     work: workStore(engine),
+    prices: priceStore(engine),
     wakeups: engine.wakeups,
     spool,
     async close() {

@@ -1,0 +1,68 @@
+// What a cost was worked out from, as it is written down: so that it can be worked out again, at the same prices or at others.
+import type { ReadingRecord } from './exchange-record.ts';
+import type { KeyId, TeamId } from './id.ts';
+import type { PriceQuery } from './price.ts';
+import { METERS, type Meter, type Reading, formatQuantity, parseQuantity } from './usage.ts';
+
+/** One question to the price book. A cost has one, or one for each model that worked on it. */
+export interface BasisRecord {
+  readonly model: string | null;
+  /** RFC 3339: the prices valid then. */
+  readonly at: string;
+  readonly service_tier: string | null;
+  readonly mode: PriceQuery['mode'];
+  readonly host: string;
+  /** Absent where they are those of the usage. */
+  readonly readings?: readonly ReadingRecord[];
+}
+
+/** @param told readings that stand beside the cost already */
+export function basisRecords(
+  basis: readonly PriceQuery[] | undefined,
+  told: readonly Reading[] | null,
+): readonly BasisRecord[] | undefined {
+  return basis?.map(({ model, at, serviceTier, mode, host, readings }) => {
+    const record = { model, at: new Date(at).toISOString(), service_tier: serviceTier, mode, host };
+    return readings === told ? record : { ...record, readings: readings.map(readingRecord) };
+  });
+}
+
+/** Null where a reading is of a meter that this version does not know. */
+export function queriesOf(
+  basis: readonly BasisRecord[],
+  beside: {
+    readonly readings: readonly ReadingRecord[];
+    readonly teamId: TeamId | null;
+    readonly keyId: KeyId | null;
+  },
+): readonly PriceQuery[] | null {
+  const { teamId, keyId } = beside;
+  const queries: PriceQuery[] = [];
+  for (const { model, at, service_tier: serviceTier, mode, host, readings = beside.readings } of basis) {
+    if (readings.some(({ meter }) => !Object.hasOwn(METERS, meter))) return null;
+    queries.push({
+      model,
+      at: Date.parse(at),
+      serviceTier,
+      mode,
+      host,
+      teamId,
+      keyId,
+      readings: readings.map(readingOf),
+    });
+  }
+  return queries;
+}
+
+export function readingRecord(reading: Reading): ReadingRecord {
+  const { meter, variant } = reading;
+  const quantity = formatQuantity(reading);
+  return variant === undefined ? { meter, quantity } : { meter, quantity, variant };
+}
+
+function readingOf({ meter: name, quantity: text, variant }: ReadingRecord): Reading {
+  // Its caller looked whether there is such a meter.
+  const meter = name as Meter;
+  const quantity = parseQuantity(meter, text);
+  return variant === undefined ? { meter, quantity } : { meter, quantity, variant };
+}
