@@ -1,7 +1,7 @@
 // What a cost was worked out from, as it is written down: so that it can be worked out again, at the same prices or at others.
-import type { ReadingRecord } from './exchange-record.ts';
+import type { CostLineRecord, ReadingRecord } from './exchange-record.ts';
 import type { KeyId, TeamId } from './id.ts';
-import type { PriceQuery } from './price.ts';
+import type { CostLine, PriceQuery } from './price.ts';
 import { METERS, type Meter, type Reading, formatQuantity, parseQuantity } from './usage.ts';
 
 /** One question to the price book. A cost has one, or one for each model that worked on it. */
@@ -52,6 +52,13 @@ export function queriesOf(
     });
   }
   return queries;
+}
+
+export function lineRecord(line: CostLine): CostLineRecord {
+  const { rate, per, factors, model } = line;
+  const pico_usd = line.amount.toString();
+  const record = { meter: line.meter, quantity: formatQuantity(line), rate, per, factors, pico_usd };
+  return model === undefined ? record : { ...record, model };
 }
 
 export function readingRecord(reading: Reading): ReadingRecord {

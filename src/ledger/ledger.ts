@@ -16,6 +16,8 @@ import type { Log } from '../telemetry/log.ts';
 import { type Book, type Extension, type Fit, type Placed, type Want, openBook } from './book.ts';
 import { type Bound, type Bounds, NO_PLAN, UNKNOWN_MODEL, openBounds } from './bounds.ts';
 import { type Budgets, type Owners, openBudgets } from './budgets.ts';
+import { type Correction, type Standing, correctionEntries, standingOf } from './corrections.ts';
+import { entriesBetween } from './entries-between.ts';
 import { type HoldDetails, entryOfExpired, nameOf } from './entry-of.ts';
 import { openPosting } from './posting.ts';
 import { type Drift, findDrift } from './rebuild.ts';
@@ -28,6 +30,7 @@ import { NOTHING_TO_PAY, type Worst, type WorstCaseAsk, openWorstCases } from '.
 
 export type { Fit } from './book.ts';
 export type { BudgetChange, BudgetFilter, BudgetStatus, Budgets, NewBudget, Owners } from './budgets.ts';
+export type { Standing } from './corrections.ts';
 export type { Drift } from './rebuild.ts';
 export type { SpendGroup, SpendReport, SpendRow } from './report.ts';
 
@@ -68,6 +71,8 @@ export interface LateCharge {
 }
 
 export interface Ledger {
+  /** Whether a budget may refuse what this caller asks there: then what decides about its cost must be read first. */
+  mayRefuse(caller: Caller, endpoint: Endpoint | undefined, model: string | null): boolean;
   /** What this exchange may cost at most: what `hold` wants to know. Nothing where no budget binds it. */
   worstCase(ask: WorstCaseAsk): Worst | { readonly refusal: Refusal };
   /** Sets aside in all budgets that bind the exchange, or in none. At once, but where budgets are shared or an end user is new. */
@@ -85,6 +90,12 @@ export interface Ledger {
   readonly budgets: Budgets;
   report(query: SpendQuery): Promise<SpendReport>;
   findEntry(settleKey: string): Promise<Entry | null>;
+  /** An entry with what answered it since. */
+  standingOf(entry: Entry): Promise<Standing>;
+  /** Entries that were made in [from, to), milliseconds since 1970, in pages. */
+  entriesBetween(span: { readonly from: number; readonly to: number }): AsyncIterable<readonly Entry[]>;
+  /** Enters what entries should have cost beside what they did. @returns how many of them were new */
+  correct(corrections: readonly Correction[]): Promise<number>;
   /** Enters all that the spool tells and the store has not. */
   catchUp(): Promise<void>;
   /** The same from the spool's first record on: for a store that was lost, or set back. */
@@ -181,6 +192,9 @@ export async function openLedger(parts: LedgerParts): Promise<Ledger> {
   /** Of exchanges that are held: whose replies are learnt from. */
   const models = new Map<ExchangeId, string>();
 
+  const planFor = (caller: Caller, endpoint: Endpoint | undefined, model: string | null) =>
+    bounds.planFor(caller, model ?? (mayNameModel(endpoint) ? UNKNOWN_MODEL : null));
+
   function hold(ask: HoldAsk): Held | Promise<Held> {
     const { exchangeId, worst } = ask;
     const wants = wantsOf(ask);
@@ -197,7 +211,7 @@ export async function openLedger(parts: LedgerParts): Promise<Ledger> {
 
   function wantsOf({ caller, endpoint, model, tags, endUser, worst }: HoldAsk): readonly Want[] {
     if (worst.money === 0n && worst.tokens === 0) return [];
-    const plan = bounds.planFor(caller, model ?? (mayNameModel(endpoint) ? UNKNOWN_MODEL : null));
+    const plan = planFor(caller, endpoint, model);
     if (plan === NO_PLAN) return [];
     const wants = plan.always.map((bound) => wantOf(bound, '', worst));
     for (const bound of plan.byTag) if (tags.includes(bound.budget.tag ?? '')) wants.push(wantOf(bound, '', worst));
@@ -239,10 +253,11 @@ export async function openLedger(parts: LedgerParts): Promise<Ledger> {
   }
 
   return {
+    mayRefuse: (caller, endpoint, model) => planFor(caller, endpoint, model).isHard,
     worstCase(ask) {
-      const { caller, endpoint, model } = ask;
-      const plan = bounds.planFor(caller, model ?? (mayNameModel(endpoint) ? UNKNOWN_MODEL : null));
-      return plan === NO_PLAN && caller.key.onUnpriced === 'allow' ? NOTHING_TO_PAY : worstCases.of(ask);
+      const plan = planFor(ask.caller, ask.endpoint, ask.model);
+      const isAsked = plan !== NO_PLAN || ask.caller.key.onUnpriced !== 'allow';
+      return isAsked ? worstCases.of(ask, plan.isHard) : NOTHING_TO_PAY;
     },
     hold,
     charge(held, { cost, tokens }) {
@@ -273,6 +288,18 @@ export async function openLedger(parts: LedgerParts): Promise<Ledger> {
     budgets: openBudgets(store, bounds, balances, owners, clock),
     report: openReport(store, clock),
     findEntry: (settleKey) => store.findEntry(settleKey),
+    standingOf: (entry) => standingOf(store, entry),
+    entriesBetween: (span) => entriesBetween(store, span),
+    async correct(corrections) {
+      const at = clock.now();
+      const entries = corrections.flatMap((each) => correctionEntries(each, at, bounds));
+      if (entries.length === 0) return 0;
+      const posted = await store.post(entries);
+      const fresh = entries.filter(({ settleKey }) => posted.settleKeys.has(settleKey));
+      balances.adjust(fresh.flatMap(({ charges }) => charges));
+      if (onThreshold !== undefined) await tellThresholds(parts, bounds, fresh, posted);
+      return new Set(fresh.map(({ exchangeId, settleKey }) => exchangeId ?? settleKey)).size;
+    },
     catchUp: async () => void (await posting.catchUp()),
     replay: () => posting.replay(),
     async findDrift() {

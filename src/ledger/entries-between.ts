@@ -1,0 +1,34 @@
+import type { Entry } from '../domain/entry.ts';
+// Entries of a span of time, in pages. Keys of exchanges begin with their time, so that others are passed over unread.
+import { newId } from '../domain/id.ts';
+import type { LedgerStore } from '../domain/ledger-store.ts';
+
+const PAGE_ROWS = 200;
+const EXCHANGES = 'exc_';
+/** After all keys of exchanges, in any order of letters that a database may have. */
+const AFTER_EXCHANGES = 'exd';
+/** `exc_` and ten characters of time. */
+const TIMED_CHARACTERS = EXCHANGES.length + 10;
+/** An id is as old as the arrival, within what a clock may be set back. */
+const CLOCK_MS = 60_000;
+
+/** @param from,to milliseconds since 1970, [from, to) */
+export async function* entriesBetween(
+  store: LedgerStore,
+  { from, to }: { readonly from: number; readonly to: number },
+): AsyncGenerator<readonly Entry[]> {
+  const first = newId('exc', Math.max(0, from - CLOCK_MS)).slice(0, TIMED_CHARACTERS);
+  const last = newId('exc', to + CLOCK_MS).slice(0, TIMED_CHARACTERS);
+  for (let after = ''; ;) {
+    const page = await store.entriesAfter(after, PAGE_ROWS);
+    const those = page.filter(({ at }) => from <= at && at < to);
+    if (those.length > 0) yield those;
+    const end = page.at(-1)?.settleKey;
+    if (end === undefined || page.length < PAGE_ROWS) return;
+    after = end;
+    if (end.startsWith(EXCHANGES)) {
+      if (end < first) after = first;
+      else if (end > last && end.slice(0, TIMED_CHARACTERS) !== last) after = AFTER_EXCHANGES;
+    }
+  }
+}
