@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 
 import { openAdmin } from './admin/admin.ts';
 import { openAssistants, openBackup } from './assistants/assistants.ts';
+import { openAudit } from './audit/audit.ts';
 import { keptAdminToken, leaveWhereabouts, removeWhereabouts } from './config/data-dir.ts';
 import type { Config } from './config/load.ts';
 import { Secret } from './config/secret.ts';
@@ -21,6 +22,7 @@ import { ENDPOINTS } from './openai/endpoint-rows.ts';
 import { buildPrices } from './openai/prices.ts';
 import { shippedPrices } from './openai/shipped-prices.ts';
 import { type Records, openGate, openGenerate, openProxy } from './proxy/proxy.ts';
+import { openSettlement } from './settlement/settlement.ts';
 import { openStore } from './store/store.ts';
 import { type Log, openLog } from './telemetry/log.ts';
 import { openMetrics } from './telemetry/metrics.ts';
@@ -49,9 +51,12 @@ export interface GatewayOptions {
 
 /** How long a key revoked by another replica may still open anything here. */
 const SHARED_KEY_MS = 2000;
+const DAY_MS = 86_400_000;
 /** How long cut exchanges may take to be recorded. */
 const CUT_MS = 1500;
 const LOOK_EVERY_MS = 20;
+/** How long the upstream may be silent when it is asked how work stands. */
+const LATE_READ_IDLE_MS = 60_000;
 
 /** @throws Error that names what is wrong and the setting to change; nothing stays open then */
 export async function startGateway(config: Config, options: GatewayOptions = {}): Promise<Gateway> {
@@ -78,7 +83,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     const upstream = openUpstream(config.upstream, clock);
     opened.push(() => upstream.close());
     const { refusedWrites } = store.spool;
-    const metrics = openMetrics({ activeExchanges: () => proxy.active(), refusedWrites });
+    const metrics = openMetrics({ activeExchanges: () => proxy.active(), refusedWrites, lateWork: () => store.work.count() });
     const records: Records = {
       ...store.spool,
       writeRecord(record, written) {
@@ -92,7 +97,16 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
       hasKey: async (id) => (await keys.find(id)) !== null,
       hasUser: async (id) => (await keys.users.find(id)) !== null,
     };
-    const ledger = await openLedger({ store: store.ledger, spool: store.spool, owners, clock, log });
+    const { retentionDays } = config.logging;
+    const ledger = await openLedger({
+      store: store.ledger,
+      firstLookMs: config.settlement.firstLookSeconds * 1000,
+      spool: store.spool,
+      recordsKeptMs: retentionDays === 0 ? null : retentionDays * DAY_MS,
+      owners,
+      clock,
+      log,
+    });
     opened.push(() => ledger.close());
     const limiter = await openLimits(config, clock, log);
     opened.push(() => limiter.close());
@@ -106,7 +120,29 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
       prices: () => prices,
       host: new URL(config.upstream.baseUrl).host,
       elapsedMs: clock.elapsedMs,
+      onWorkTold: (told) => settlement.told(told),
     });
+    const settlement = openSettlement(
+      {
+        store: store.work,
+        ledger,
+        upstream,
+        writeRecord: records.writeRecord,
+        prices: () => prices,
+        host: new URL(config.upstream.baseUrl).host,
+        clock,
+        log,
+      },
+      {
+        poll: config.settlement.poll,
+        firstLookMs: config.settlement.firstLookSeconds * 1000,
+        lookMsMax: config.settlement.lookSecondsMax * 1000,
+        storageMs: config.settlement.storageSeconds * 1000,
+        idleMs: LATE_READ_IDLE_MS,
+        webhookSecret: config.webhooks.openaiSecret?.reveal() ?? null,
+      },
+    );
+    opened.push(() => settlement.close());
     const generator = openGenerate({ keys, gate, upstream, records, clock, log }, config);
     opened.push(() => generator.close());
     const assistants = openAssistants(
@@ -127,10 +163,24 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
       active_exchanges: proxy.active(),
       upstream_origin: new URL(config.upstream.baseUrl).origin,
       sandbox: options.isSandbox === true,
+      open_holds: ledger.openHolds(),
+      limits: limiter.counting(),
       refused_writes: refusedWrites(),
     });
     const backup = openBackup({ store: store.assistants, findTeam: keys.teams.find });
-    const admin = openAdmin({ keys, spool: store.spool, metrics, backup, health, isAdminToken, clock, log });
+    const admin = openAdmin({
+      keys,
+      ledger,
+      audit: openAudit(store.audit),
+      spool: store.spool,
+      metrics,
+      backup,
+      health,
+      isAdminToken,
+      badToken: limiter.badKey,
+      clock,
+      log,
+    });
 
     let isReady = true;
     const serveApi = (request: DownstreamRequest, reply: DownstreamReply, expectsContinue: boolean) => {
@@ -147,7 +197,9 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
       ...shared,
       listen: config.adminListen,
       connectionsMax: 0,
-      onRequest: admin.serve,
+      onRequest(request, reply, expectsContinue) {
+        if (!settlement.serve(request, reply)) admin.serve(request, reply, expectsContinue);
+      },
     });
     opened.push(() => adminListener.close());
     const apiListener = await openListener({

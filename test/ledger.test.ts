@@ -403,7 +403,7 @@ test('a batch that fails in its middle leaves nothing behind, and is posted whol
   await assertNoDrift();
 
   async function entryFor(one: ReturnType<typeof told>, amount: bigint) {
-    return entryOf({ seq: 1, record: JSON.stringify(record(one, aCost(amount))), hold: null })!;
+    return entryOf({ seq: 1, record: record(one, aCost(amount)), hold: null })!;
   }
 });
 

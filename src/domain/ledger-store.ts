@@ -51,6 +51,31 @@ export interface LedgerStore {
 
   /** Only where holds are shared. */
   readonly holds: SharedHolds | null;
+  /** Only where they are not. */
+  readonly local: LocalSums | null;
+}
+
+/**
+ * Where one process alone writes the ledger, its spool's records are the entries of its exchanges until retention takes them. Only
+ * their sums are written here, with the place in the spool that they have come to: in one piece, so that each record counts once.
+ */
+export interface LocalSums {
+  /** Place of the last record that the sums hold. */
+  place(): Promise<number>;
+  /** @returns the windows as they are after */
+  add(sums: SpoolSums): Promise<readonly Window[]>;
+  /** Place of the last record whose entry is kept in the store. */
+  keptPlace(): Promise<number>;
+  /** Writes entries of records that are about to go. */
+  keep(entries: readonly Entry[], place: number): Promise<void>;
+}
+
+export interface SpoolSums {
+  readonly charges: readonly Charge[];
+  readonly rollups: readonly Rollup[];
+  readonly works: readonly NewWork[];
+  /** Of the last record in them. */
+  readonly place: number;
 }
 
 export interface StoredBudget {

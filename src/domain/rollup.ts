@@ -28,86 +28,90 @@ export function grainMs(grain: Grain): number {
   return GRAINS[grain];
 }
 
+type Sums = { -readonly [K in keyof Rollup]: Rollup[K] };
+
+const NO_TAGS = [''];
+
 /** Sums by their dimensions: what is added falls together. */
 export class Rollups {
-  readonly #sums = new Map<string, { -readonly [K in keyof Rollup]: Rollup[K] }>();
+  /** What entries added, by hours alone: the longer grains are made of them when all are asked for. */
+  readonly #hours = new Map<string, Sums>();
+  readonly #others = new Map<string, Sums>();
 
   addEntry(entry: Entry): void {
-    const { state, amount, isExchange, tokensIn, tokensOut } = entry;
+    const { state, amount, isExchange, resolves, tokensIn, tokensOut } = entry;
     const isMeasured = state === 'priced' || state === 'partial';
-    this.#addAll(entry, entry.at, {
-      ...NO_SUMS,
-      ...counted(state, isExchange || entry.resolves !== null ? 1 : 0),
-      exchanges: isExchange ? 1 : 0,
-      measured: isMeasured ? (amount ?? 0n) : 0n,
-      estimated: isMeasured ? 0n : (amount ?? 0n),
-      tokensIn,
-      tokensOut,
-    });
-    // What was left open is open no more, in the hour in which it was counted.
-    const { resolves } = entry;
-    if (resolves === null) return;
-    const { model = entry.model } = resolves;
-    this.#addAll({ ...entry, model }, resolves.at, { ...NO_SUMS, ...counted(resolves.state, -1) });
+    const isCounted = isExchange || resolves !== null;
+    for (const tag of entry.tags.length === 0 ? NO_TAGS : new Set(['', ...entry.tags])) {
+      const sums = this.#hourOf(entry, entry.at, tag);
+      if (isExchange) sums.exchanges++;
+      if (amount !== null && isMeasured) sums.measured += amount;
+      if (amount !== null && !isMeasured) sums.estimated += amount;
+      if (isCounted) count(sums, state, 1);
+      sums.tokensIn += tokensIn;
+      sums.tokensOut += tokensOut;
+      // What was left open is open no more, in the hour in which it was counted.
+      if (resolves !== null) count(this.#hourOf(entry, resolves.at, tag), resolves.state, -1);
+    }
   }
 
   add(rollup: Rollup): void {
-    const { grain, at, tag, team, key, user, model, endpoint } = rollup;
-    const name = `${grain}\n${at}\n${tag}\n${team}\n${key}\n${user}\n${model}\n${endpoint}`;
-    const sums = this.#sums.get(name);
-    if (sums === undefined) {
-      this.#sums.set(name, { ...rollup });
-      return;
-    }
-    sums.exchanges += rollup.exchanges;
-    sums.measured += rollup.measured;
-    sums.estimated += rollup.estimated;
-    sums.partial += rollup.partial;
-    sums.pending += rollup.pending;
-    sums.unpriced += rollup.unpriced;
-    sums.free += rollup.free;
-    sums.tokensIn += rollup.tokensIn;
-    sums.tokensOut += rollup.tokensOut;
+    addTo(this.#others, rollup);
   }
 
   /** In one order wherever they are made: writers of the same rows never wait for each other in a circle. */
   list(): Rollup[] {
-    return [...this.#sums].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, rollup]) => rollup);
+    const all = new Map<string, Sums>();
+    for (const other of this.#others.values()) addTo(all, other);
+    for (const hour of this.#hours.values())
+      for (const grain of ALL_GRAINS) addTo(all, { ...hour, grain, at: grainStart(grain, hour.at) });
+    return [...all].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, rollup]) => rollup);
   }
 
-  #addAll(entry: Entry, at: number, sums: RollupSums): void {
-    for (const grain of ALL_GRAINS) {
-      for (const tag of ['', ...new Set(entry.tags)]) {
-        this.add({
-          ...sums,
-          grain,
-          at: grainStart(grain, at),
-          tag,
-          team: entry.teamId ?? '',
-          key: entry.keyId ?? '',
-          user: entry.userId ?? '',
-          model: entry.model ?? '',
-          endpoint: entry.endpoint ?? '',
-        });
-      }
+  #hourOf(entry: Entry, moment: number, tag: string): Sums {
+    const at = grainStart('hour', moment);
+    const { teamId, keyId, userId, model, endpoint } = entry;
+    const name = `${at}\n${tag}\n${teamId}\n${keyId}\n${userId}\n${model}\n${endpoint}`;
+    let sums = this.#hours.get(name);
+    if (sums === undefined) {
+      sums = {
+        ...NO_SUMS,
+        grain: 'hour',
+        at,
+        tag,
+        team: teamId ?? '',
+        key: keyId ?? '',
+        user: userId ?? '',
+        model: model ?? '',
+        endpoint: endpoint ?? '',
+      };
+      this.#hours.set(name, sums);
     }
+    return sums;
   }
 }
 
-function counted(state: CostState, by: number): Partial<RollupSums> {
-  switch (state) {
-    case 'partial':
-      return { partial: by };
-    case 'pending':
-      return { pending: by };
-    case 'unpriced':
-      return { unpriced: by };
-    case 'free':
-      return { free: by };
-    case 'priced':
-    case 'estimated':
-      return {};
+function addTo(all: Map<string, Sums>, rollup: Rollup): void {
+  const { grain, at, tag, team, key, user, model, endpoint } = rollup;
+  const name = `${grain}\n${at}\n${tag}\n${team}\n${key}\n${user}\n${model}\n${endpoint}`;
+  const sums = all.get(name);
+  if (sums === undefined) {
+    all.set(name, { ...rollup });
+    return;
   }
+  sums.exchanges += rollup.exchanges;
+  sums.measured += rollup.measured;
+  sums.estimated += rollup.estimated;
+  sums.partial += rollup.partial;
+  sums.pending += rollup.pending;
+  sums.unpriced += rollup.unpriced;
+  sums.free += rollup.free;
+  sums.tokensIn += rollup.tokensIn;
+  sums.tokensOut += rollup.tokensOut;
+}
+
+function count(sums: Sums, state: CostState, by: 1 | -1): void {
+  if (state !== 'priced' && state !== 'estimated') sums[state] += by;
 }
 
 export function negated(rollup: Rollup): Rollup {

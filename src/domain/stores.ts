@@ -105,7 +105,16 @@ export interface Spool {
   /** Newest first. Never holds the event loop for long, however few rows match. */
   listRecords(page: Page, filter: RecordFilter): Promise<Listed<ExchangeRecord>>;
   /** Oldest first, after a place in the order of writing: for whoever reads along. */
-  readAfter(seq: number, limit: number): readonly SpooledRecord[];
+  readAfter(seq: number, limit: number): readonly { readonly seq: number; readonly record: string }[];
+  /** The same as records, with what each had set aside. */
+  recordsAfter(seq: number, limit: number): readonly SpooledRecord[];
+  /** In the order of ids, after one of them, and written in a stretch: behind `from`, up to `to`. */
+  recordsById(afterId: string, from: number, to: number, limit: number): readonly SpooledRecord[];
+  recordWithId(id: string, from: number, to: number): SpooledRecord | null;
+  /** Records as they are written from now on. At most one listener: the ledger. */
+  onRecords(listener: (records: readonly SpooledRecord[]) => void): void;
+  /** Records to come get places behind this one, which others know of, though a power failure may have taken it from here. */
+  goBehind(seq: number): void;
   readCursor(reader: string): number | null;
   writeCursor(reader: string, seq: number): void;
   /** The place of the newest record, 0 where there is none. */
@@ -119,8 +128,7 @@ export interface Spool {
 export interface SpooledRecord {
   /** Its place in the order of writing. */
   readonly seq: number;
-  /** JSON of an ExchangeRecord. */
-  readonly record: string;
+  readonly record: ExchangeRecord;
   /** What the exchange had set aside; null where it touched no budget. */
   readonly hold: Hold | null;
 }

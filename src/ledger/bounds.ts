@@ -25,9 +25,11 @@ export interface Plan {
   readonly byTag: readonly Bound[];
   /** With an account for each end user. */
   readonly byEndUser: readonly Bound[];
+  /** One of them may refuse. */
+  readonly isHard: boolean;
 }
 
-export const NO_PLAN: Plan = { always: [], byTag: [], byEndUser: [] };
+export const NO_PLAN: Plan = { always: [], byTag: [], byEndUser: [], isHard: false };
 
 export interface Bounds {
   /** @param model null where the request names none; `unknown` where it may name one that could not be read: then all may be meant */
@@ -83,6 +85,7 @@ export function openBounds(): Bounds {
       always: binding.filter(({ budget }) => budget.scope !== 'tag' && budget.scope !== 'end_user'),
       byTag: binding.filter(({ budget }) => budget.scope === 'tag'),
       byEndUser: binding.filter(({ budget }) => budget.scope === 'end_user'),
+      isHard: binding.some(({ budget }) => budget.kind === 'hard'),
     };
   }
 

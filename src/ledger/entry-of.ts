@@ -12,9 +12,9 @@ const NAME_CHARACTERS_MAX = 100;
 const AMOUNT_MAX = 10n ** 21n;
 
 /** Null for a record that nobody pays for: one of an arrival that was refused, or that nobody is known to stand behind. */
-export function entryOf({ record: text, hold }: SpooledRecord): Entry | null {
+export function entryOf({ record: told, hold }: SpooledRecord): Entry | null {
   // Written by this house; what versions before this one did not write is absent.
-  const record = JSON.parse(text) as ExchangeRecord & Partial<ExchangeRecord>;
+  const record: ExchangeRecord & Partial<ExchangeRecord> = told;
   if (record.team_id === null || record.refusal !== null) return null;
   const isTurn = record.kind === 'turn';
   const readings = record.usage.readings ?? null;

@@ -18,8 +18,10 @@ import { type Bound, type Bounds, NO_PLAN, UNKNOWN_MODEL, openBounds } from './b
 import { type Budgets, type Owners, openBudgets } from './budgets.ts';
 import { type Correction, type Standing, correctionEntries, standingOf } from './corrections.ts';
 import { entriesBetween } from './entries-between.ts';
+import { openEntries } from './entries.ts';
 import { type HoldDetails, entryOfExpired, nameOf } from './entry-of.ts';
-import { openPosting } from './posting.ts';
+import { openLocalPosting } from './local-posting.ts';
+import { type PostingParts, openPosting } from './posting.ts';
 import { type Drift, findDrift } from './rebuild.ts';
 import { openReplyLengths } from './reply-lengths.ts';
 import { type SpendQuery, type SpendReport, openReport } from './report.ts';
@@ -126,6 +128,8 @@ export interface LedgerParts {
   readonly onThreshold?: (threshold: Threshold) => void;
   /** Until work that an exchange started is looked at for the first time. */
   readonly firstLookMs?: number;
+  /** How long records stay in the spool; null for ever. */
+  readonly recordsKeptMs?: number | null;
   /** Where replicas share budgets and their store is away: exchanges under a hard budget are refused, or go on. */
   readonly whenStoreIsAway?: 'closed' | 'open';
 }
@@ -152,7 +156,7 @@ export async function openLedger(parts: LedgerParts): Promise<Ledger> {
   await refresh();
 
   let book: Book | null = null;
-  const posting = openPosting({
+  const postingParts: PostingParts = {
     spool,
     store,
     clock,
@@ -166,7 +170,13 @@ export async function openLedger(parts: LedgerParts): Promise<Ledger> {
         log.warn('thresholds not looked at', { why: error instanceof Error ? error.message : String(error) });
       });
     },
-  });
+  };
+  const { local } = store;
+  const posting =
+    local === null
+      ? openPosting(postingParts)
+      : await openLocalPosting(postingParts, local, parts.recordsKeptMs ?? null);
+  const entries = openEntries(store, spool);
   await posting.catchUp();
   const balances: Book =
     store.holds === null
@@ -274,7 +284,7 @@ export async function openLedger(parts: LedgerParts): Promise<Ledger> {
     },
     async settleLate(late) {
       await posting.catchUp();
-      const started = await store.findEntry(late.startedBy);
+      const started = await entries.find(late.startedBy);
       if (started === null) return false;
       // What has an amount was not left open.
       if (late.part === 'resolves' && started.amount !== null) return false;
@@ -287,7 +297,7 @@ export async function openLedger(parts: LedgerParts): Promise<Ledger> {
     },
     budgets: openBudgets(store, bounds, balances, owners, clock),
     report: openReport(store, clock),
-    findEntry: (settleKey) => store.findEntry(settleKey),
+    findEntry: entries.find,
     standingOf: (entry) => standingOf(store, entry),
     entriesBetween: (span) => entriesBetween(store, span),
     async correct(corrections) {
@@ -305,7 +315,7 @@ export async function openLedger(parts: LedgerParts): Promise<Ledger> {
     async findDrift() {
       await posting.catchUp();
       const at = clock.now();
-      return findDrift(store, ({ budgetId, windowStart }) => {
+      return findDrift(store, entries, ({ budgetId, windowStart }) => {
         const bound = bounds.find(budgetId);
         const kept = bound === undefined ? 0 : keptMs(bound.budget);
         return kept === null || windowStart >= at - kept;

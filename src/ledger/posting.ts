@@ -6,7 +6,7 @@ import type { Clock } from '../domain/clock.ts';
 import type { Entry } from '../domain/entry.ts';
 import type { LedgerStore, Posted } from '../domain/ledger-store.ts';
 import type { NewWork } from '../domain/pending-work.ts';
-import type { Spool } from '../domain/stores.ts';
+import type { Spool, SpooledRecord } from '../domain/stores.ts';
 import type { Log } from '../telemetry/log.ts';
 import { entryOf } from './entry-of.ts';
 import { worksOf } from './works-of.ts';
@@ -48,10 +48,10 @@ export function openPosting({ spool, store, clock, log, firstLookMs, onPosted }:
 
   async function postAll(): Promise<boolean> {
     for (let isAnything = false; ; isAnything = true) {
-      const rows = spool.readAfter(seq, BATCH_ROWS);
+      const rows = spool.recordsAfter(seq, BATCH_ROWS);
       const last = rows.at(-1);
       if (last === undefined) return isAnything;
-      const read = rows.flatMap((row) => readRow(row) ?? []);
+      const read = rows.flatMap((row) => readRow(row, firstLookMs, log) ?? []);
       const entries = read.map(({ entry }) => entry);
       const works = read.flatMap((each) => each.works);
       if (entries.length > 0) onPosted(entries, await store.post(entries, works));
@@ -59,20 +59,6 @@ export function openPosting({ spool, store, clock, log, firstLookMs, onPosted }:
       places.push({ seq, atMs: clock.elapsedMs() });
       // SQLite answers at once: without this a long way to catch up would be one turn of the event loop.
       await nextTurn();
-    }
-  }
-
-  /** One that cannot be read must not keep all after it waiting: it is said aloud, and left. */
-  function readRow(row: Parameters<typeof entryOf>[0]): { entry: Entry; works: readonly NewWork[] } | null {
-    try {
-      const entry = entryOf(row);
-      return entry === null ? null : { entry, works: worksOf(row, entry, firstLookMs) };
-    } catch (error) {
-      log.error('a record was not entered in the ledger: it cannot be read', {
-        seq: row.seq,
-        why: error instanceof Error ? error.message : String(error),
-      });
-      return null;
     }
   }
 
@@ -130,4 +116,22 @@ export function openPosting({ spool, store, clock, log, firstLookMs, onPosted }:
       await catchUp().catch(() => {});
     },
   };
+}
+
+/** One that cannot be read must not keep all after it waiting: it is said aloud, and left. */
+export function readRow(
+  row: SpooledRecord,
+  firstLookMs: number,
+  log: Log,
+): { readonly entry: Entry; readonly works: readonly NewWork[] } | null {
+  try {
+    const entry = entryOf(row);
+    return entry === null ? null : { entry, works: worksOf(row, entry, firstLookMs) };
+  } catch (error) {
+    log.error('a record was not entered in the ledger: it cannot be read', {
+      seq: row.seq,
+      why: error instanceof Error ? error.message : String(error),
+    });
+    return null;
+  }
 }

@@ -4,6 +4,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Charge } from '../domain/entry.ts';
 import type { LedgerStore, Rollup, Window } from '../domain/ledger-store.ts';
 import { ALL_GRAINS, Rollups, grainMs, grainStart, isNothing, negated } from '../domain/rollup.ts';
+import type { Entries } from './entries.ts';
 
 const PAGE_ROWS = 500;
 /** Rollups are compared this much at a time. */
@@ -17,7 +18,11 @@ export interface Drift {
 }
 
 /** @param isKept whether a window is among those that are not forgotten yet */
-export async function findDrift(store: LedgerStore, isKept: (window: Charge) => boolean): Promise<Drift> {
+export async function findDrift(
+  store: LedgerStore,
+  all: Pick<Entries, 'after'>,
+  isKept: (window: Charge) => boolean,
+): Promise<Drift> {
   const sums = new Map<string, Charge>();
   const nameOf = ({ budgetId, account, windowStart }: Pick<Charge, 'budgetId' | 'account' | 'windowStart'>) =>
     `${budgetId}\n${windowStart}\n${account}`;
@@ -25,7 +30,7 @@ export async function findDrift(store: LedgerStore, isKept: (window: Charge) => 
   let entries = 0;
   let [earliest, latest] = [Number.POSITIVE_INFINITY, 0];
   for (let after = ''; ; await nextTurn()) {
-    const page = await store.entriesAfter(after, PAGE_ROWS);
+    const page = await all.after(after, PAGE_ROWS);
     for (const entry of page) {
       rollups.addEntry(entry);
       earliest = Math.min(earliest, entry.at, entry.resolves?.at ?? entry.at);
@@ -37,7 +42,7 @@ export async function findDrift(store: LedgerStore, isKept: (window: Charge) => 
     }
     entries += page.length;
     after = page.at(-1)?.settleKey ?? after;
-    if (page.length < PAGE_ROWS) break;
+    if (page.length === 0) break;
   }
 
   const windows: Charge[] = [];

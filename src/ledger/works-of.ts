@@ -4,9 +4,8 @@ import type { ExchangeRecord, ObjectRecord } from '../domain/exchange-record.ts'
 import { type NewWork, isWorkKind, settleKeyOf } from '../domain/pending-work.ts';
 import type { SpooledRecord } from '../domain/stores.ts';
 
-export function worksOf({ record: text }: SpooledRecord, entry: Entry, firstLookMs: number): readonly NewWork[] {
-  // Written by this house; what versions before this one did not write is absent.
-  const record = JSON.parse(text) as ExchangeRecord;
+export function worksOf({ record }: SpooledRecord, entry: Entry, firstLookMs: number): readonly NewWork[] {
+  // What versions before this one did not write is absent.
   if (entry.exchangeId === null || (record.objects?.length ?? 0) === 0) return [];
   const [first, ...others] = record.objects;
   const isLeftOpen = entry.state === 'pending';

@@ -33,6 +33,8 @@ const UNKNOWN: Worst = { money: null, tokens: null };
 const TOKENS_PER_5_BYTES = 2;
 /** For a model that nobody knows the longest reply of. */
 const OUTPUT_TOKENS_MAX = 128_000;
+/** For a model that reads from elsewhere, and that nobody knows how much it reads. */
+const INPUT_TOKENS_MAX = 1_050_000;
 /** A hosted tool without a bound on its calls, and what one call may bring into the context. */
 const TOOL_CALLS = 10;
 const TOOL_CALL_TOKENS = 8000;
@@ -52,17 +54,21 @@ const RATE_MS = 60_000;
 const MILLION = 1_000_000n;
 
 export interface WorstCases {
-  of(ask: WorstCaseAsk): Worst | { readonly refusal: Refusal };
+  /** @param isBinding a budget may refuse by this: then what cannot be established is not guessed */
+  of(ask: WorstCaseAsk, isBinding: boolean): Worst | { readonly refusal: Refusal };
 }
 
 /** @param outputOf what a model's replies were long so far, with a margin; null while too few were seen */
 export function openWorstCases(outputOf: (model: string) => number | null): WorstCases {
   const rates = new Map<string, { readonly rates: Rates; readonly untilMs: number }>();
 
-  function of(ask: WorstCaseAsk): Worst | { readonly refusal: Refusal } {
+  function of(ask: WorstCaseAsk, isBinding: boolean): Worst | { readonly refusal: Refusal } {
     const { endpoint, caller } = ask;
     if (endpoint?.billing === 'free' || endpoint?.billing === 'repeated') return NOTHING_TO_PAY;
-    const worst = endpoint === undefined || endpoint.billing === 'unpriced' ? UNKNOWN : metered(ask, endpoint);
+    if (isBinding && ask.facts?.hasDuplicates) return { refusal: twiceRefusal() };
+    const isPricedHere =
+      endpoint !== undefined && endpoint.billing !== 'unpriced' && !(isBinding && isHidden(ask, endpoint));
+    const worst = isPricedHere ? metered(ask, endpoint) : UNKNOWN;
     if ('refusal' in worst || worst.money !== null || caller.key.onUnpriced === 'allow') return worst;
     // Work that is settled when it ends has a price, though not one that its request tells.
     if (endpoint?.billing === 'deferred' && isPriced(ask)) return worst;
@@ -90,11 +96,25 @@ export function openWorstCases(outputOf: (model: string) => number | null): Wors
       case 'embeddings':
         return tokens(ask, model, inputOf(facts), 0);
       default: {
+        const input = inputTokens(ask, model);
+        if (typeof input !== 'number') return input;
         const output = outputTokens(ask, model);
         if (typeof output !== 'number') return output;
-        return withTools(ask, model, output);
+        return withTools(ask, model, input, output);
       }
     }
+  }
+
+  /** No more than the model reads at all; just that, where what it will read is not in the body. */
+  function inputTokens({ caller, facts, prices }: WorstCaseAsk, model: string): number | { refusal: Refusal } {
+    const most = prices.maxInputTokens(model);
+    const inBody = inputOf(facts);
+    if (facts?.hasInputElsewhere !== true) return most === null ? inBody : Math.min(inBody, most);
+    if (most !== null) return most;
+    if (caller.key.onUnbounded !== 'refuse') return Math.max(inBody, INPUT_TOKENS_MAX);
+    const message =
+      "This key may only send requests of a bounded length, and how much this model reads of an earlier response, a file or a picture is not known: send all of it as text, or let the operator set the model's maxInputTokens in prices.overrides, or the key's on_unbounded.";
+    return { refusal: new Refusal('bad_request', message) };
   }
 
   function outputTokens({ caller, facts, prices }: WorstCaseAsk, model: string): number | { refusal: Refusal } {
@@ -117,12 +137,12 @@ export function openWorstCases(outputOf: (model: string) => number | null): Wors
     }
   }
 
-  function withTools(ask: WorstCaseAsk, model: string, output: number): Worst {
+  function withTools(ask: WorstCaseAsk, model: string, input: number, output: number): Worst {
     const { facts } = ask;
     const hosted = (facts?.tools ?? []).filter((tool) => !OWN_TOOLS.has(tool));
-    if (hosted.length === 0) return tokens(ask, model, inputOf(facts), output);
+    if (hosted.length === 0) return tokens(ask, model, input, output);
     const calls = facts?.maxToolCalls ?? TOOL_CALLS;
-    const worst = tokens(ask, model, inputOf(facts) + calls * TOOL_CALL_TOKENS, output);
+    const worst = tokens(ask, model, input + calls * TOOL_CALL_TOKENS, output);
     let fee = 0n;
     for (const tool of hosted) {
       const meter = TOOL_METERS[tool.replace(/_\d{4}_\d\d_\d\d$/, '')];
@@ -237,6 +257,17 @@ const CONTAINER_MS = 20n * 60n * 1000n;
 
 function quantityOf(meter: Meter, calls: number): bigint {
   return meter === 'container_1g_seconds' ? CONTAINER_MS : BigInt(calls);
+}
+
+/** What decides about its cost may stand where nobody looked: behind the part of a body that is read. */
+function isHidden({ facts }: WorstCaseAsk, { modelIn }: Endpoint): boolean {
+  return facts !== null && !facts.isWhole && modelIn === 'body';
+}
+
+function twiceRefusal(): Refusal {
+  const message =
+    'This key has a budget, and the request names a member twice that decides what it costs. Name it once; nothing was sent upstream.';
+  return new Refusal('bad_request', message);
 }
 
 function inputOf(facts: RequestFacts | null): number {

@@ -80,6 +80,16 @@ export async function makeLedgerTables(db: Kysely<unknown>, engine: Engine['name
   if (engine === 'postgres') await sql.raw(PLACE_HOLDS).execute(db);
 }
 
+/** Only SQLite's one process has places in one spool. */
+export async function makeLedgerPlaces(db: Kysely<unknown>, engine: Engine['name']): Promise<void> {
+  if (engine === 'postgres') return;
+  await db.schema
+    .createTable('ledger_places')
+    .addColumn('name', 'text', (column) => column.primaryKey())
+    .addColumn('seq', 'bigint', (column) => column.notNull())
+    .execute();
+}
+
 const ROLLUP_TEXTS = ['grain', 'tag', 'team_id', 'key_id', 'user_id', 'model', 'endpoint'];
 const ROLLUP_NUMBERS = [
   'exchanges',

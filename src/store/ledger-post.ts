@@ -59,7 +59,7 @@ function insertText(name: Engine['name'], rows: number): string {
   return text;
 }
 
-async function insertEntries(
+export async function insertEntries(
   { name }: Engine,
   tx: Kysely<Schema>,
   entries: readonly Entry[],

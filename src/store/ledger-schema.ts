@@ -65,6 +65,11 @@ export interface LedgerSchema {
     /** JSON of all that no query asks for. */
     details: string;
   };
+  /** How far into the spool of the only process: `sums` and `entries`. */
+  ledger_places: {
+    name: string;
+    seq: number;
+  };
   rollups: {
     grain: string;
     tag: string;

@@ -1,11 +1,11 @@
 // The ledger in the shared store: budgets, their windows, entries, and the sums that reports are made of.
 import type { Kysely } from 'kysely';
 
-import type { LedgerStore, RollupDimension, RollupSum } from '../domain/ledger-store.ts';
+import type { LedgerStore, LocalSums, RollupDimension, RollupSum } from '../domain/ledger-store.ts';
 import { appendAudit } from './audit.ts';
 import type { Engine } from './engine.ts';
 import { sharedHolds } from './ledger-holds.ts';
-import { COUNTERS, addToRollups, addToWindows, lockBudgets, post } from './ledger-post.ts';
+import { COUNTERS, addToRollups, addToWindows, insertEntries, lockBudgets, post } from './ledger-post.ts';
 import { budgetRow, toBudget, toEntry, toRollup, toWindow, whole } from './ledger-rows.ts';
 import { beginWork } from './pending-work.ts';
 import type { Schema } from './schema.ts';
@@ -157,6 +157,38 @@ export function ledgerStore(engine: Engine): LedgerStore {
     },
 
     holds: engine.name === 'postgres' ? sharedHolds(engine) : null,
+    local: engine.name === 'sqlite' ? localSums(engine) : null,
+  };
+}
+
+function localSums(engine: Engine): LocalSums {
+  const { db } = engine;
+  const placeOf = async (name: 'sums' | 'entries') => {
+    const row = await db.selectFrom('ledger_places').select('seq').where('name', '=', name).executeTakeFirst();
+    return row?.seq ?? 0;
+  };
+  const putPlace = (tx: Kysely<Schema>, name: 'sums' | 'entries', seq: number) =>
+    tx
+      .insertInto('ledger_places')
+      .values({ name, seq })
+      .onConflict((on) => on.column('name').doUpdateSet({ seq }))
+      .execute();
+  return {
+    place: () => placeOf('sums'),
+    add: ({ charges, rollups, works, place }) =>
+      db.transaction().execute(async (tx) => {
+        const windows = await addToWindows(tx, charges, []);
+        await addToRollups(tx, rollups);
+        await beginWork(tx, works);
+        await putPlace(tx, 'sums', place);
+        return windows;
+      }),
+    keptPlace: () => placeOf('entries'),
+    keep: (entries, place) =>
+      db.transaction().execute(async (tx) => {
+        await insertEntries(engine, tx, entries);
+        await putPlace(tx, 'entries', place);
+      }),
   };
 }
 

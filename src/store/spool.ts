@@ -5,7 +5,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 
 import type { Hold } from '../domain/budget.ts';
 import type { ExchangeRecord, Intent } from '../domain/exchange-record.ts';
-import type { Spool, Written } from '../domain/stores.ts';
+import type { Spool, SpooledRecord, Written } from '../domain/stores.ts';
 import { startKeeper } from './keeper.ts';
 import type { KeeperReply } from './spool-keeper.ts';
 
@@ -80,6 +80,8 @@ export function openSpool(file: string, durability: 'group' | 'strict'): OpenSpo
   const slots = new Map<string, Slot>();
   const freeSlots: number[] = [];
   let slotsMade = statements.lastSlot();
+  let lastSeq = Number(statements.lastSeq.get()?.['seq'] ?? 0);
+  let tellRecords: (records: readonly SpooledRecord[]) => void = () => {};
   /** Strict: committed, but not yet safe on disk. */
   let unsynced: { readonly commits: number; readonly batch: readonly Waiting[] }[] = [];
 
@@ -121,6 +123,8 @@ export function openSpool(file: string, durability: 'group' | 'strict'): OpenSpo
   }
 
   function commit(batch: readonly Waiting[]): void {
+    const seqBefore = lastSeq;
+    const spooled: SpooledRecord[] = [];
     statements.begin.run();
     try {
       for (const { intent, record } of batch) {
@@ -130,15 +134,21 @@ export function openSpool(file: string, durability: 'group' | 'strict'): OpenSpo
           putIntent(statements.putIntent, slot, intent);
         }
         // A turn takes from what its socket set aside.
-        const holder = record && (record.kind === 'turn' ? record.parent_id : record.id);
-        if (record) insertRecord(statements.insertRecord, record, (holder && slots.get(holder)?.hold) ?? null);
+        if (record) {
+          const holder = record.kind === 'turn' ? record.parent_id : record.id;
+          const hold = (holder === null ? undefined : slots.get(holder))?.hold ?? null;
+          if (insertRecord(statements.insertRecord, lastSeq + 1, record, hold))
+            spooled.push({ seq: ++lastSeq, record, hold });
+        }
       }
       statements.commit.run();
       for (const { record } of batch) if (record) freeSlot(record.id);
     } catch (error) {
+      lastSeq = seqBefore;
       if (database.isTransaction) statements.rollback.run();
       throw error;
     }
+    if (spooled.length > 0) tellRecords(spooled);
   }
 
   function freeSlot(id: string): void {
@@ -218,14 +228,25 @@ export function openSpool(file: string, durability: 'group' | 'strict'): OpenSpo
       statements.readAfter.all(seq, limit).map((row) => ({
         seq: Number(row['seq']),
         record: String(row['record']),
-        hold: typeof row['hold'] === 'string' ? toHold(JSON.parse(row['hold'])) : null,
       })),
+    recordsAfter: (seq, limit) => statements.recordsAfter.all(seq, limit).map(toSpooled),
+    recordsById: (afterId, from, to, limit) => statements.recordsById.all(afterId, from, to, limit).map(toSpooled),
+    recordWithId(id, from, to) {
+      const row = statements.recordWithId.get(id, from, to);
+      return row === undefined ? null : toSpooled(row);
+    },
+    onRecords(listener) {
+      tellRecords = listener;
+    },
+    goBehind(seq) {
+      lastSeq = Math.max(lastSeq, seq);
+    },
     readCursor(reader) {
       const row = statements.readCursor.get(reader);
       return row ? Number(row['seq']) : null;
     },
     writeCursor: (reader, seq) => void statements.writeCursor.run(reader, seq),
-    lastSeq: () => Number(statements.lastSeq.get()?.['seq'] ?? 0),
+    lastSeq: () => lastSeq,
     purgeBefore(atMs, rowsMax) {
       // An intent whose place nobody took since must not outlive its record: it would look like one that has none.
       for (const row of statements.oldIntents.all(atMs)) {
@@ -260,12 +281,17 @@ function prepare(database: DatabaseSync) {
     putIntent: database.prepare('INSERT OR REPLACE INTO intents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)'),
     lastSlot: () => Number(database.prepare('SELECT max(slot) AS slot FROM intents').get()?.['slot'] ?? 0),
     insertRecord: database.prepare(
-      `INSERT INTO exchanges (id, at, team_id, key_id, endpoint, model, status, record, hold) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+      `INSERT INTO exchanges (seq, id, at, team_id, key_id, endpoint, model, status, record, hold) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
        ON CONFLICT (id) DO NOTHING`,
     ),
     findRecord: database.prepare('SELECT record FROM exchanges WHERE id = ?'),
     window: database.prepare('SELECT * FROM exchanges WHERE seq < ? ORDER BY seq DESC LIMIT ?'),
-    readAfter: database.prepare('SELECT seq, record, hold FROM exchanges WHERE seq > ? ORDER BY seq LIMIT ?'),
+    readAfter: database.prepare('SELECT seq, record FROM exchanges WHERE seq > ? ORDER BY seq LIMIT ?'),
+    recordsAfter: database.prepare('SELECT seq, record, hold FROM exchanges WHERE seq > ? ORDER BY seq LIMIT ?'),
+    recordsById: database.prepare(
+      'SELECT seq, record, hold FROM exchanges WHERE id > ? AND seq > ? AND seq <= ? ORDER BY id LIMIT ?',
+    ),
+    recordWithId: database.prepare('SELECT seq, record, hold FROM exchanges WHERE id = ? AND seq > ? AND seq <= ?'),
     readCursor: database.prepare('SELECT seq FROM cursors WHERE reader = ?'),
     writeCursor: database.prepare(
       'INSERT INTO cursors VALUES (?, ?) ON CONFLICT (reader) DO UPDATE SET seq = excluded.seq',
@@ -294,8 +320,10 @@ function putIntent(statement: StatementSync, slot: number, intent: Intent): void
   statement.run(slot, id, at, teamId, keyId, method, path, endpoint, model, details);
 }
 
-function insertRecord(statement: StatementSync, record: ExchangeRecord, hold: Hold | null): void {
-  statement.run(
+/** @returns whether it was not there before */
+function insertRecord(statement: StatementSync, seq: number, record: ExchangeRecord, hold: Hold | null): boolean {
+  const { changes } = statement.run(
+    seq,
     record.id,
     Date.parse(record.at),
     record.team_id,
@@ -306,6 +334,7 @@ function insertRecord(statement: StatementSync, record: ExchangeRecord, hold: Ho
     JSON.stringify(record),
     hold === null ? null : JSON.stringify(storedHold(hold)),
   );
+  return changes !== 0;
 }
 
 /** JSON has no integers of any size: amounts are kept as text. */
@@ -340,6 +369,16 @@ function toIntent(row: Row): Intent {
     endUser: details?.endUser ?? null,
     tags: details?.tags ?? [],
     hold: toHold(details?.hold ?? null),
+  };
+}
+
+function toSpooled(row: Row): SpooledRecord {
+  // Written by insertRecord in this very shape.
+  const record = JSON.parse(String(row['record'])) as ExchangeRecord;
+  return {
+    seq: Number(row['seq']),
+    record,
+    hold: typeof row['hold'] === 'string' ? toHold(JSON.parse(row['hold'])) : null,
   };
 }
 
