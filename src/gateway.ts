@@ -106,6 +106,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
       owners,
       clock,
       log,
+      whenStoreIsAway: config.ledger.whenStoreIsAway,
     });
     opened.push(() => ledger.close());
     const limiter = await openLimits(config, clock, log);

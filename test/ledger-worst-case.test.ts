@@ -30,6 +30,7 @@ const FACTS: RequestFacts = {
   size: null,
   quality: null,
   seconds: null,
+  hasInputElsewhere: false,
   inputCharacters: null,
   bodyBytes: 1000,
 };
@@ -52,6 +53,7 @@ const MODELS: Readonly<Record<string, Partial<Record<Meter, bigint>>>> = {
 
 const prices: Prices = {
   version: 'test',
+  maxInputTokens: (model) => (model === 'm' ? 450_000 : null),
   maxOutputTokens: (model) => (model === 'm' ? 5000 : null),
   price({ model, serviceTier, readings }: PriceQuery): Cost {
     const input = readings
@@ -154,6 +156,26 @@ test('what is free holds nothing; what has no price is let through or refused, a
   const denied = worst(CHAT, { maxOutputTokens: 10 }, 'gpt-9', { onUnpriced: 'deny' });
   assert.ok('refusal' in denied);
   assert.deepEqual([denied.refusal.status, denied.refusal.code], [403, 'model_not_priced']);
+});
+
+test('what is read from elsewhere may be all that the model reads, and no body is more than that', () => {
+  const bounded = { maxOutputTokens: 10, hasInputElsewhere: true };
+  const all = { money: 2n * (450_000n * 125n + 10n * 1000n), tokens: 450_010 };
+  assert.deepEqual(worst('/v1/responses', bounded), all);
+  assert.deepEqual(worst(CHAT, { bodyBytes: 10_000_000, maxOutputTokens: 10 }), all);
+  const unknown = worst('/v1/responses', bounded, 'gpt-9');
+  assert.deepEqual(unknown, { money: null, tokens: 1_050_010 });
+  const refused = worst('/v1/responses', bounded, 'gpt-9', { onUnbounded: 'refuse' });
+  assert.ok('refusal' in refused);
+  assert.deepEqual([refused.refusal.status, refused.refusal.code], [400, 'bad_request']);
+  assert.deepEqual(worst('/v1/responses', bounded, 'm', { onUnbounded: 'refuse' }), all);
+});
+
+test('what stands behind the part that was read is unknown, and what stands there twice is refused', () => {
+  assert.deepEqual(worst(CHAT, { maxOutputTokens: 10, isWhole: false }), { money: null, tokens: null });
+  const twice = worst(CHAT, { maxOutputTokens: 10, hasDuplicates: true });
+  assert.ok('refusal' in twice);
+  assert.equal(twice.refusal.code, 'bad_request');
 });
 
 test('where no budget binds, nothing is looked at', async () => {

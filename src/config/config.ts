@@ -128,6 +128,14 @@ export const settingsSchema = z.strictObject({
         .describe('Exchanges at once; above it 503 `overloaded`.'),
     })
     .prefault({}),
+      keptBodiesBytesMax: z
+        .number()
+        .int()
+        .positive()
+        .default(268_435_456)
+        .describe(
+          'Bytes of request bodies kept in memory at once, of those that are read whole before they are let through: where a key may not call all models, or has a hard budget, and what this gateway answers itself. Above it 503 `overloaded`. All other bodies stream by.',
+        ),
   drain: z
     .strictObject({
       seconds: seconds.default(120).describe('Longest reading on after a client left.'),
@@ -168,6 +176,17 @@ export const settingsSchema = z.strictObject({
   limits: limitsSettings,
   assistants: assistantsSettings,
   logging: z
+  prices: pricesSettings,
+  ledger: z
+    .strictObject({
+      whenStoreIsAway: z
+        .enum(['closed', 'open'])
+        .default('closed')
+        .describe(
+          'With `databaseUrl`, when PostgreSQL does not answer: `closed` answers 503 to all that a hard budget binds, `open` lets it through; what it cost is charged when the database is back. What only soft budgets count goes on either way.',
+        ),
+    })
+    .prefault({}),
     .strictObject({
       stdout: z.boolean().default(false).describe('Write each record as a line of JSON to stdout.'),
       file: z.string().min(1).optional().describe('Append each record as a line of JSON to this file.'),

@@ -15,7 +15,7 @@ export interface RequestFacts {
   readonly isBackground: boolean;
   /** `max_completion_tokens`, `max_output_tokens` or `max_tokens`. */
   readonly maxOutputTokens: number | null;
-  /** How many replies or images are asked for (`n`). */
+  /** How many replies or images are made: `n`, or `best_of` where that is more. */
   readonly count: number | null;
   readonly serviceTier: string | null;
   /** `safety_identifier`, or else `user`. */
@@ -28,6 +28,8 @@ export interface RequestFacts {
   readonly size: string | null;
   readonly quality: string | null;
   readonly seconds: number | null;
+  /** More may be read than the body's own text: an earlier response, a stored prompt, a file, a picture. */
+  readonly hasInputElsewhere: boolean;
   /** Unicode code points of a speech's `input`. */
   readonly inputCharacters: number | null;
   /** Bytes of the body as far as it was seen; the announced length where it is known. */

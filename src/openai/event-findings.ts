@@ -191,6 +191,10 @@ export class EventFindings implements EventListener {
     return usages.length > 0 ? facts : { ...facts, ...this.#readText() };
   }
 
+  textBytes(): number {
+    return this.#readText().outputTextBytes;
+  }
+
   #readText(): Pick<ReplyFacts, 'outputText' | 'outputTextBytes'> {
     const read = this.#text.read(true);
     if (this.#sampledBytes === 0) return read;

@@ -117,6 +117,8 @@ const multiplierSchema = z.strictObject({
 });
 
 const factsSchema = z.strictObject({
+  /** Of one request, whatever it reads from elsewhere. */
+  maxInputTokens: z.int('write a whole number').positive('write a number greater than 0').optional(),
   maxOutputTokens: z.int('write a whole number').positive('write a number greater than 0').optional(),
   /** The day from which OpenAI answers it no more. */
   retiresOn: daySchema.optional(),

@@ -78,6 +78,7 @@ export function buildPrices(layers: PriceLayers): OpenPrices {
     version,
     layers,
     price: (query) => priceOf(query, modelOf(query.model), inForce(query), { ready, version }),
+    maxInputTokens: (model) => fact(model, 'maxInputTokens') ?? null,
     maxOutputTokens: (model) => fact(model, 'maxOutputTokens') ?? null,
     retiresOn: (model) => fact(model, 'retiresOn') ?? null,
     rowInForce(query) {

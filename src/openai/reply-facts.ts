@@ -9,6 +9,8 @@ import { EventStreamScan } from './sse.ts';
 
 export interface ReplyScan {
   feed(chunk: Buffer): void;
+  /** Of what the model has written so far, about; 0 where only the end tells. */
+  textBytes(): number;
   /** Ends the scan. */
   facts(): ReplyFacts;
 }
@@ -58,6 +60,7 @@ function scanJson(endpoint: Endpoint | undefined): ReplyScan {
   const reader = new JsonReader(plan, found);
   return {
     feed: (chunk) => reader.feed(chunk, 0, chunk.length),
+    textBytes: () => 0,
     facts() {
       const usages = (isList ? found.usages : [found.values[usagePath]])
         .filter((usage) => usage !== null && usage !== undefined)
@@ -78,6 +81,7 @@ function scanEvents(): ReplyScan {
   const stream = new EventStreamScan(found);
   return {
     feed: (chunk) => stream.feed(chunk),
+    textBytes: () => found.textBytes(),
     facts() {
       stream.end();
       return found.facts();
@@ -90,6 +94,7 @@ function scanText(): ReplyScan {
   const text = new TextSample();
   return {
     feed: (chunk) => text.add(chunk, 0, chunk.length),
+    textBytes: () => 0,
     facts: () => ({ ...NOTHING_SEEN, ...text.read(false) }),
   };
 }
@@ -99,6 +104,7 @@ function scanAudio(contentType: string): ReplyScan {
   const length = new AudioLength(contentType);
   return {
     feed: (chunk) => length.feed(chunk),
+    textBytes: () => 0,
     facts: () => ({ ...NOTHING_SEEN, durationSeconds: length.seconds() }),
   };
 }

@@ -3,10 +3,14 @@ import type { RequestFacts } from '../domain/facts.ts';
 import { JsonScan } from './request-json.ts';
 import {
   BACKGROUND,
+  BEST_OF,
+  CONVERSATION,
   INPUT,
   Members,
   type MemberValue,
   NO_SLOT,
+  PREVIOUS_RESPONSE,
+  PROMPT,
   SECONDS,
   SESSION,
   SLOTS,
@@ -151,9 +155,10 @@ export class FormScan implements RequestScan {
     }
     const slot = SLOTS.get(parameters.get('name') ?? '') ?? NO_SLOT;
     const isFile = parameters.has('filename') || parameters.has('filename*');
-    this.#slot = isFile || slot === INPUT ? NO_SLOT : slot;
+    this.#slot = isFile || JSON_ONLY.has(slot) ? NO_SLOT : slot;
     // A field that decides, sent as a file or under two names: who reads it as what is anybody's guess.
-    if (isTwice || (slot !== NO_SLOT && slot !== INPUT && (isFile || ODD_HEAD.test(head)))) this.#state = 'broken';
+    if (isTwice || (slot !== NO_SLOT && !JSON_ONLY.has(slot) && (isFile || ODD_HEAD.test(head))))
+      this.#state = 'broken';
     if (this.#slot === NO_SLOT) return;
     this.#members.begin(this.#slot);
     this.#value = [];
@@ -180,6 +185,9 @@ export class FormScan implements RequestScan {
     else this.#members.take(slot, value === null ? null : typed(slot, value.toString('utf8')));
   }
 }
+
+/** Fields that decide nothing in a form. */
+const JSON_ONLY: ReadonlySet<Slot> = new Set([INPUT, PREVIOUS_RESPONSE, CONVERSATION, PROMPT, BEST_OF]);
 
 /** What JSON would have in its place. */
 function typed(slot: Slot, text: string): MemberValue {

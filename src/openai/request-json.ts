@@ -55,10 +55,16 @@ const SCALAR_CHARACTERS_MAX = 64;
 
 const INCLUDE_USAGE = '"include_usage":true';
 
+/** Members that name files and pictures, or a letter of one that is disguised as an escape. In a text their quotes are escaped. */
+const FILE = /"(?:image_url|file_id|file_url|file_data)"|\\u00(?:[46][1-9a-f]|5[0-9af]|7[0-9a])/i;
+const FILE_CHARACTERS_MAX = 12;
+
 export class JsonScan implements RequestScan {
   readonly #members = new Members();
   readonly #announcedBytes: number | null;
   readonly #countsInput: boolean;
+  /** The end of what was looked through for files so far; null where none is looked for, or one was found. */
+  #looked: string | null;
   #state = START;
   #depth = 0;
   #place = TOP;
@@ -86,9 +92,10 @@ export class JsonScan implements RequestScan {
   /** `stream_options` is something that nobody can add to. */
   #isOddOptions = false;
 
-  constructor({ announcedBytes, countsInput }: RequestScanOptions) {
+  constructor({ announcedBytes, countsInput, looksForFiles = false }: RequestScanOptions) {
     this.#announcedBytes = announcedBytes;
     this.#countsInput = countsInput;
+    this.#looked = looksForFiles ? '' : null;
   }
 
   get model(): string | null {
@@ -98,6 +105,7 @@ export class JsonScan implements RequestScan {
   feed(chunk: Buffer): void {
     const before = this.#bytes;
     this.#bytes += chunk.length;
+    if (this.#looked !== null) this.#lookForFiles(this.#looked, chunk);
     if (this.#state === BROKEN || chunk.length === 0) return;
     if (this.#passesText(chunk)) return;
     this.#read(chunk.toString('latin1'), before);
@@ -129,6 +137,13 @@ export class JsonScan implements RequestScan {
       return { at: this.#optionsAt, removed: 0, text: this.#isEmptyOptions ? INCLUDE_USAGE : `${INCLUDE_USAGE},` };
     }
     return { at: this.#closeAt, removed: 0, text: `,"stream_options":{${INCLUDE_USAGE}}` };
+  }
+
+  #lookForFiles(before: string, chunk: Buffer): void {
+    const text = before + chunk.toString('latin1');
+    const isFound = FILE.test(text);
+    if (isFound) this.#members.noteInputElsewhere();
+    this.#looked = isFound ? null : text.slice(-FILE_CHARACTERS_MAX);
   }
 
   /** A chunk from the middle of a long text that nobody wants, such as an image, is not even made a string. */
@@ -329,7 +344,7 @@ export class JsonScan implements RequestScan {
       this.#enter(IN_SESSION, 2);
       return KEY_OR_END;
     }
-    this.#members.take(this.#slot, null);
+    this.#members.takeNested(this.#slot, isObject);
     return IN_NESTED;
   }
 

@@ -21,6 +21,10 @@ export const SECONDS = 16;
 export const STREAM_FORMAT = 17;
 export const INPUT = 18;
 export const SESSION = 19;
+export const PREVIOUS_RESPONSE = 20;
+export const CONVERSATION = 21;
+export const PROMPT = 22;
+export const BEST_OF = 23;
 
 export type Slot = number;
 export const NO_SLOT: Slot = -1;
@@ -46,6 +50,10 @@ export const SLOTS: ReadonlyMap<string, Slot> = new Map([
   ['stream_format', STREAM_FORMAT],
   ['input', INPUT],
   ['session', SESSION],
+  ['previous_response_id', PREVIOUS_RESPONSE],
+  ['conversation', CONVERSATION],
+  ['prompt', PROMPT],
+  ['best_of', BEST_OF],
 ]);
 
 /** A longer text is not believed to be one of these. */
@@ -81,6 +89,8 @@ export class Members {
   #quality: string | null = null;
   #seconds: number | null = null;
   #inputCharacters: number | null = null;
+  #bestOf: number | null = null;
+  #hasInputElsewhere = false;
   #seen = 0;
 
   /** A member begins. Where it stands twice, the last one counts, as most parsers have it. */
@@ -150,7 +160,24 @@ export class Members {
       case INPUT:
         this.#inputCharacters = typeof value === 'string' ? codePoints(value) : null;
         break;
+      case PREVIOUS_RESPONSE:
+      case CONVERSATION:
+        this.#hasInputElsewhere ||= typeof value === 'string';
+        break;
+      case BEST_OF:
+        this.#bestOf = whole(value);
+        break;
     }
+  }
+
+  /** An object or an array. A `prompt` that is an object, and a conversation, are stored upstream. */
+  takeNested(slot: Slot, isObject: boolean): void {
+    this.take(slot, null);
+    this.#hasInputElsewhere ||= isObject && (slot === PROMPT || slot === CONVERSATION);
+  }
+
+  noteInputElsewhere(): void {
+    this.#hasInputElsewhere = true;
   }
 
   /** The type of one of the `tools`. */
@@ -172,7 +199,7 @@ export class Members {
       wantsUsage: this.wantsUsage,
       isBackground: this.#isBackground,
       maxOutputTokens: this.#maxCompletionTokens ?? this.#maxOutputTokens ?? this.#maxTokens,
-      count: this.#count,
+      count: this.#bestOf !== null && this.#bestOf > (this.#count ?? 1) ? this.#bestOf : this.#count,
       serviceTier: this.#serviceTier,
       endUser: this.#safetyIdentifier ?? this.#user,
       maxToolCalls: this.#maxToolCalls,
@@ -181,6 +208,7 @@ export class Members {
       size: this.#size,
       quality: this.#quality,
       seconds: this.#seconds,
+      hasInputElsewhere: this.#hasInputElsewhere,
       inputCharacters: this.#inputCharacters,
     };
   }

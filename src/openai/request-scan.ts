@@ -18,6 +18,8 @@ export interface RequestScanOptions {
   readonly announcedBytes: number | null;
   /** Billed by the characters of its `input`: a speech. */
   readonly countsInput: boolean;
+  /** Whether files and pictures are looked for: only where it matters what may be read, for they may be named anywhere. */
+  readonly looksForFiles?: boolean;
 }
 
 /** A change of the body, in bytes from its beginning. */

@@ -32,8 +32,11 @@ export function arrive(request: DownstreamRequest, clock: Clock, isUpgrade = fal
   };
 }
 
-/** Looks at what has come of the body; null where there is none. */
-export function scanBody(arrival: Arrival, first: BodyPart): RequestScan | null {
+/**
+ * Looks at what has come of the body; null where there is none.
+ * @param looksForFiles whether files and pictures are looked for, which cost more than the body's bytes tell
+ */
+export function scanBody(arrival: Arrival, first: BodyPart, looksForFiles: boolean): RequestScan | null {
   if (first.bytes.length === 0) return null;
   const { rawHeaders, endpoint } = arrival;
   const length = headerValue(rawHeaders, 'content-length');
@@ -45,6 +48,7 @@ export function scanBody(arrival: Arrival, first: BodyPart): RequestScan | null 
       announcedBytes: length === null ? null : Number(length),
       // Of all requests only a speech's asks for its stream by a format.
       countsInput: endpoint?.streamedBy === 'body.stream_format',
+      looksForFiles,
     },
   );
   scan.feed(first.bytes);

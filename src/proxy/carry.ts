@@ -77,7 +77,14 @@ export interface Downstream {
   readonly scan: RequestScan | null;
   /** Added to the reply: ours, and CORS. */
   readonly ownHeaders: readonly string[];
+  /** Its request is kept no longer. May be called again. */
+  readonly letGo: () => void;
+  /** Asked as a stream goes on; null for one that nobody cuts. */
+  readonly overrun: Overrun | null;
 }
+
+/** @param textBytes that the model has written so far. @returns what to end the stream with, where more than is set aside cannot be had */
+export type Overrun = (textBytes: number) => Refusal | null | Promise<Refusal | null>;
 
 /**
  * Told once, when nothing more can change. The last byte goes downstream when `release` is called, with headers that belong to
@@ -104,6 +111,8 @@ const TIMED_OUT = new Set(['UND_ERR_CONNECT_TIMEOUT', 'ETIMEDOUT', 'gateway_time
 const TRIES_MAX = 2;
 const EMPTY = Buffer.alloc(0);
 const JOINED_BYTES_MAX = 16 * 1024;
+/** Between looks at how much the model has written, where it may be cut. */
+const OVERRUN_LOOK_BYTES = 8 * 1024;
 
 class Carriage implements ReplyListener, Watched, Carried {
   readonly #parts: CarryParts;
@@ -135,6 +144,8 @@ class Carriage implements ReplyListener, Watched, Carried {
   #strip: UsageStrip | null = null;
   #resume: (() => void) | null = null;
   #isWaitingForDrain = false;
+  /** Bytes of the reply until it is looked at next. */
+  #untilLook = OVERRUN_LOOK_BYTES;
 
   /** The client is gone, and the rest is read for the record alone. */
   #isDraining = false;
@@ -288,6 +299,10 @@ class Carriage implements ReplyListener, Watched, Carried {
     this.#movedMs = this.#parts.clock.elapsedMs();
     countPassed(chunk.length);
     this.#observer?.feed(chunk);
+    if (this.#downstream.overrun !== null) {
+      this.#lookForOverrun(this.#downstream.overrun, chunk.length);
+      if (this.#isOver) return false;
+    }
     if (this.#isDraining) return this.#drain(chunk);
     if (this.#verdict !== null) {
       const verdict = this.#verdict.feed(chunk);
@@ -303,6 +318,15 @@ class Carriage implements ReplyListener, Watched, Carried {
       return !this.#isWaitingForDrain;
     }
     return this.#pass(this.#strip === null ? chunk : this.#strip.feed(chunk));
+  }
+
+  #lookForOverrun(overrun: Overrun, bytes: number): void {
+    this.#untilLook -= bytes;
+    if (this.#untilLook > 0 || this.#observer === null) return;
+    this.#untilLook = OVERRUN_LOOK_BYTES;
+    const refusal = overrun(this.#observer.textBytes());
+    if (refusal instanceof Promise) void refusal.then((found) => found !== null && this.stop(found));
+    else if (refusal !== null) this.stop(refusal);
   }
 
   #pass(chunk: Buffer): boolean {
@@ -395,6 +419,7 @@ class Carriage implements ReplyListener, Watched, Carried {
     if (!this.#first.isWhole) return;
     this.#first = NO_BODY;
     this.#downstream.first = NO_BODY;
+    this.#downstream.letGo();
     if (this.#amended !== null) this.#amended = EMPTY;
   }
 

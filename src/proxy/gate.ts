@@ -15,7 +15,9 @@ import type { Limiter } from '../limits/limits.ts';
 import { workToldBy } from '../openai/objects.ts';
 import type { Turn } from '../openai/turns.ts';
 import { toolReadings } from '../openai/usage.ts';
+import type { Overrun } from './carry.ts';
 import { canBeEstimated } from './cost.ts';
+import { mayBeCut, openOverrun } from './overrun.ts';
 import { NO_USAGE, type SettledTurn, settle, settleFree, settleTurn, usageOf } from './settle.ts';
 
 export interface GateParts {
@@ -41,6 +43,8 @@ export interface Entrant {
 }
 
 export interface Gate {
+  /** Whether a budget may turn this away: then all of its body that decides what it may cost is read first. */
+  mustKnowCost(arrival: Arrival, caller: Caller, model: string | null): boolean;
   /** At once, but where limits or budgets are shared with other replicas. @throws Refusal (also from the promise) */
   enter(entrant: Entrant): Admission | Promise<Admission>;
   /**
@@ -50,6 +54,8 @@ export interface Gate {
   leave(admission: Admission, observation: Observation, sample: RequestSample | null): Settlement | Promise<Settlement>;
   /** One turn of a socket: it is charged at once, and the hold stands for the next. */
   turn(admission: Admission, turn: Turn): ChargedTurn;
+  /** Null for what may finish, however much it costs, and for what nothing was set aside for. */
+  overrun(admission: Admission): Overrun | null;
   /** The same for one that this gateway answered itself. */
   leaveFree(admission: Admission, observation: Observation): Settlement;
   /** Nothing came of it: the upstream was never called. */
@@ -130,6 +136,10 @@ export function openGate(parts: GateParts): Gate {
   }
 
   return {
+    mustKnowCost: ({ endpoint }, caller, model) =>
+      endpoint?.modelIn === 'body' &&
+      (endpoint.billing === 'metered' || endpoint.billing === 'deferred') &&
+      ledger.mayRefuse(caller, endpoint, model),
     enter,
     leave(admission, observation, sample) {
       admission.permits.release();
@@ -147,6 +157,7 @@ export function openGate(parts: GateParts): Gate {
       if (tokens !== null) admission.permits.correct(tokens);
       return { ...settled, fit: admission.hold === null ? 'ok' : ledger.chargeTurn(admission.hold, { cost, tokens }) };
     },
+    overrun: (admission) => (mayBeCut(admission) ? openOverrun(parts, admission) : null),
     leaveFree(admission, observation) {
       admission.permits.release();
       return settleFree(admission, observation);

@@ -59,7 +59,10 @@ export function openGenerate(parts: GenerateParts, settings: Pick<Config, 'upstr
     const arrival = arrive(call, clock);
     const caller = await findCaller(keys, call);
     if (caller instanceof Refusal) return refuse(arrival, call, null, caller);
-    const scan = call.body === null ? null : scanBody(arrival, { bytes: call.body, isWhole: true });
+    const scan =
+      call.body === null
+        ? null
+        : scanBody(arrival, { bytes: call.body, isWhole: true }, gate.mustKnowCost(arrival, caller, null));
     const facts = requestFacts(arrival, scan);
     const { model } = facts;
     let admission: Admission;

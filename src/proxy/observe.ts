@@ -15,6 +15,8 @@ const UNDECODED_BYTES_MAX = 8 * 1024 * 1024;
 
 export interface ReplyObserver {
   feed(chunk: Buffer): void;
+  /** Of the text that the model has written so far, about; 0 where that is only known at the end. */
+  textBytes(): number;
   /** Ends the observation. Called back at once, but for a compressed reply, whose decoder must finish first. */
   finish(done: (facts: ReplyFacts) => void): void;
 }
@@ -38,6 +40,7 @@ export function observeReply(contentType: string, contentEncoding: string, endpo
 function plainObserver(scan: ReplyScan): ReplyObserver {
   return {
     feed: (chunk) => scan.feed(chunk),
+    textBytes: () => scan.textBytes(),
     finish: (done) => done(scan.facts()),
   };
 }
@@ -85,6 +88,7 @@ function decodingObserver(scan: ReplyScan, decoder: Transform): ReplyObserver {
       if (decoder.writableLength > UNDECODED_BYTES_MAX) giveUp();
       else decoder.write(chunk);
     },
+    textBytes: () => scan.textBytes(),
     finish(done) {
       if (isGivenUp) {
         done(NOTHING_SEEN);

@@ -76,8 +76,10 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
   const { keys, gate, records, clock, log } = parts;
   const cors = corsRules(settings.cors.origins);
   const running = new Set<{ cut(): void }>();
-  /** Those of them that a key which opens no more takes along. */
+  /** Those of them that a key which opens no more takes along, and those that it let in and that are not carried yet. */
   const carriedFor = new Map<Carried, Caller>();
+  const waitingFor = new Map<Begun | BegunSocket, Caller>();
+  let keptBytes = 0;
   let active = 0;
   let isStopping = false;
 
@@ -118,6 +120,9 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
       request,
       reply,
       ownHeaders: [EXCHANGE_ID_HEADER, arrival.id, ...cors.headersFor(origin)],
+      keptBytes: 0,
+      wait: null,
+      isClosed: false,
     };
     try {
       const caller = authenticate(keys, arrival.target, arrival.rawHeaders);
@@ -142,7 +147,8 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
       return true;
     }
     if (arrival === null) return false;
-    const exchange: BegunSocket = { arrival, handshake, ownHeaders: [EXCHANGE_ID_HEADER, arrival.id] };
+    const ownHeaders = [EXCHANGE_ID_HEADER, arrival.id];
+    const exchange: BegunSocket = { arrival, handshake, ownHeaders, wait: null, isClosed: false };
     try {
       const subprotocols = handshake.subprotocols();
       refuseForeignOrigin(arrival, subprotocols);
@@ -172,6 +178,7 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
       return;
     }
     active++;
+    waitingFor.set(exchange, caller);
     const refuseEntry = (error: unknown) => {
       active--;
       refuseSocket(exchange, caller, error);
@@ -184,12 +191,13 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
     const { arrival, handshake, ownHeaders } = exchange;
     const { caller } = admission;
     records.writeIntent(intentOf(admission), (error) => {
-      if (error) {
+      if (error || exchange.isClosed) {
         active--;
         gate.turnBack(admission);
-        refuseSocket(exchange, caller, unrecorded(arrival, error));
+        refuseSocket(exchange, caller, error ? unrecorded(arrival, error) : closedRefusal());
         return;
       }
+      waitingFor.delete(exchange);
       const carried = tunnel(
         tunnelParts,
         admission,
@@ -245,7 +253,9 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
     return (isBadKey ? parts.badKey(clientAddress) : null) ?? error;
   }
 
-  function refuseSocket({ arrival, handshake, ownHeaders }: BegunSocket, caller: Caller | null, error: unknown): void {
+  function refuseSocket(exchange: BegunSocket, caller: Caller | null, error: unknown): void {
+    const { arrival, handshake, ownHeaders } = exchange;
+    waitingFor.delete(exchange);
     const refusal = asRefusal(error, log);
     records.writeRecord(refusalRecord(arrival, caller, refusal, clock.elapsedMs()), () => {});
     handshake.refuse(refusal, ownHeaders);
@@ -269,6 +279,7 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
       return;
     }
     active++;
+    waitingFor.set(exchange, caller);
     if (expectsContinue) reply.writeContinue();
     if (length === null || length === 0) {
       begin(exchange, caller, NO_BODY);
@@ -276,28 +287,35 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
     }
     const wait = new FirstPartWait(watch, carryParts.options.idleMs, clock, (first) => {
       running.delete(wait);
+      exchange.wait = null;
       if (first === 'stalled' || first === 'cut') refuseUnsent(exchange, caller, first);
       // The client left before its body came: nothing will be sent upstream, and the record says so.
       else begin(exchange, caller, first ?? NO_BODY);
     });
     running.add(wait);
+    exchange.wait = wait;
     wait.start(request, length, firstPartReach(arrival, caller));
   }
 
-  function begin(exchange: Begun, caller: Caller, first: BodyPart): void {
+  /** @param isReadOn what can be kept of the body was waited for already */
+  function begin(exchange: Begun, caller: Caller, first: BodyPart, isReadOn = false): void {
     const { arrival } = exchange;
     const emulation = ownGroup(arrival) === null ? null : (parts.emulation ?? null);
     if (emulation !== null && !first.isWhole) {
-      readRest(exchange, caller, first, (whole) => begin(exchange, caller, whole));
+      if (isReadOn) refuseLargeEmulated(exchange, caller);
+      else readOn(exchange, caller, first, EMULATED_BODY_BYTES_MAX);
       return;
     }
-    const scan = scanBody(arrival, first);
+    const scan = scanBody(arrival, first, emulation === null && gate.mustKnowCost(arrival, caller, null));
     const facts = requestFacts(arrival, scan);
-    if (mustBeRead(arrival, caller, facts)) {
-      readRest(exchange, caller, first, (whole) => begin(exchange, caller, whole));
+    const { model } = facts;
+    const isWanted =
+      mustBeRead(arrival, caller, facts) ||
+      (!facts.isWhole && facts.isReadable && gate.mustKnowCost(arrival, caller, model));
+    if (isWanted && !isReadOn) {
+      readOn(exchange, caller, first, READ_BODY_BYTES_MAX);
       return;
     }
-    const { model } = facts;
     const refuseEntry = (error: unknown) => {
       active--;
       refuse(exchange, caller, error);
@@ -335,25 +353,43 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
     emulation: Emulation | null,
   ): void {
     records.writeIntent(intentOf(admission), (error) => {
-      if (error) {
+      if (error || exchange.isClosed) {
         gate.turnBack(admission);
-        refuseUnrecorded(exchange, admission.caller, error);
-      } else if (emulation !== null) answerHere(emulation, exchange, admission, first.bytes);
+        if (error) refuseUnrecorded(exchange, admission.caller, error);
+        else refuseClosed(exchange, admission.caller);
+        return;
+      }
+      waitingFor.delete(exchange);
+      if (emulation !== null) answerHere(emulation, exchange, admission, first.bytes);
       else go(exchange, admission, first, scan);
     });
   }
 
-  /** What this gateway answers itself it must read whole. */
-  function readRest(exchange: Begun, caller: Caller, first: BodyPart, read: (whole: BodyPart) => void): void {
+  /** Waits for the whole body, or as much of it as is kept, and begins again. */
+  function readOn(exchange: Begun, caller: Caller, first: BodyPart, bytesMax: number): void {
     const wait = new WholeBodyWait(watch, carryParts.options.idleMs, clock, (body) => {
       running.delete(wait);
+      exchange.wait = null;
       if (body === 'stalled' || body === 'cut') refuseUnsent(exchange, caller, body);
-      else if (body === 'too_large') refuseLargeEmulated(exchange, caller);
+      else if (body === 'no_room') refuseRoom(exchange, caller);
       // The client left: nothing will be done, and the record says so.
-      else read({ bytes: body ?? NO_BODY.bytes, isWhole: true });
+      else begin(exchange, caller, body ?? NO_BODY, true);
     });
     running.add(wait);
-    wait.start(exchange.request, first.bytes, EMULATED_BODY_BYTES_MAX);
+    exchange.wait = wait;
+    const takeRoom = (bytes: number) => {
+      if (keptBytes + bytes > settings.http.keptBodiesBytesMax) return false;
+      keptBytes += bytes;
+      exchange.keptBytes += bytes;
+      return true;
+    };
+    wait.start(exchange.request, first.bytes, { bytesMax, takeRoom });
+  }
+
+  /** Its body is kept no longer. */
+  function letGo(exchange: Begun): void {
+    keptBytes -= exchange.keptBytes;
+    exchange.keptBytes = 0;
   }
 
   /** It costs nothing: the model calls of a run are exchanges of their own. */
@@ -366,6 +402,7 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
       { reply, body: hasLeft ? null : body, ownHeaders },
       (observation, release) => {
         forget(emulated);
+        letGo(exchange);
         finish(gate.leaveFree(admission, observation), release);
       },
     );
@@ -380,9 +417,18 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
     const carried = carry(
       carryParts,
       admission,
-      { request, reply, first, scan, ownHeaders: [...ownHeaders, ...admission.permits.headers] },
+      {
+        request,
+        reply,
+        first,
+        scan,
+        ownHeaders: [...ownHeaders, ...admission.permits.headers],
+        letGo: () => letGo(exchange),
+        overrun: gate.overrun(admission),
+      },
       (observation, release) => {
         forget(carried);
+        letGo(exchange);
         // What stood behind the first part of the body was seen as it went by.
         const seen = first.isWhole ? admission : { ...admission, ...seenOf(arrival, scan) };
         whenSettled(gate.leave(seen, observation, sample), (settlement) => finish(settlement, release));
@@ -418,7 +464,10 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
     if (error) log.error('record not written', { exchange: id, why: error.message });
   }
 
-  function refuse({ arrival, reply, ownHeaders }: Begun, caller: Caller | null, error: unknown): void {
+  function refuse(exchange: Begun, caller: Caller | null, error: unknown): void {
+    const { arrival, reply, ownHeaders } = exchange;
+    waitingFor.delete(exchange);
+    letGo(exchange);
     const refusal = asRefusal(error, log);
     records.writeRecord(refusalRecord(arrival, caller, refusal, clock.elapsedMs()), () => {});
     sendRefusal(reply, refusal, null, ownHeaders);
@@ -426,6 +475,10 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
 
   /** A body that stopped coming before anything went upstream. */
   function refuseUnsent(exchange: Begun, caller: Caller, why: 'stalled' | 'cut'): void {
+    if (exchange.isClosed) {
+      refuseClosed(exchange, caller);
+      return;
+    }
     active--;
     const { idleSeconds } = settings.upstream;
     const refusal =
@@ -442,6 +495,17 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
     active--;
     const message = `The request body is larger than ${EMULATED_BODY_BYTES_MAX} bytes, the most that this endpoint takes.`;
     refuse(exchange, caller, new Refusal('body_too_large', message));
+  }
+
+  function refuseRoom(exchange: Begun, caller: Caller): void {
+    active--;
+    const message = `The gateway keeps as many bytes of request bodies as the operator's http.keptBodiesBytesMax allows, ${settings.http.keptBodiesBytesMax}. Try again in a moment.`;
+    refuse(exchange, caller, new Refusal('overloaded', message, { retryAfterMs: 1000 }));
+  }
+
+  function refuseClosed(exchange: Begun, caller: Caller): void {
+    active--;
+    refuse(exchange, caller, closedRefusal());
   }
 
   function refuseUnrecorded(exchange: Begun, caller: Caller, error: Error): void {
@@ -482,14 +546,23 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
       for (const carried of running) carried.cut();
     },
     stop(covers) {
-      for (const [carried, caller] of carriedFor)
-        if (covers(caller)) carried.stop(new Refusal('invalid_api_key', CLOSED));
+      for (const [carried, caller] of carriedFor) if (covers(caller)) carried.stop(closedRefusal());
+      for (const [exchange, caller] of waitingFor) {
+        if (!covers(caller)) continue;
+        exchange.isClosed = true;
+        exchange.wait?.cut();
+      }
     },
     close: () => watch.close(),
   };
 }
 
-const CLOSED = 'The virtual key of this exchange was closed while it ran.';
+/** A longer body is not read for what it may cost, or which model it calls: that is then unknown. */
+const READ_BODY_BYTES_MAX = 32 * 1024 * 1024;
+
+function closedRefusal(): Refusal {
+  return new Refusal('invalid_api_key', 'The virtual key of this exchange was closed while it ran.');
+}
 
 function whenSettled(settled: Settlement | Promise<Settlement>, next: (settlement: Settlement) => void): void {
   if (settled instanceof Promise) void settled.then(next);
@@ -525,12 +598,20 @@ interface Begun {
   readonly request: DownstreamRequest;
   readonly reply: DownstreamReply;
   readonly ownHeaders: readonly string[];
+  /** Bytes of its body that count among those that are kept. */
+  keptBytes: number;
+  /** What is waited for now. */
+  wait: { cut(): void } | null;
+  /** Its key was closed before it was carried. */
+  isClosed: boolean;
 }
 
 interface BegunSocket {
   readonly arrival: Arrival;
   readonly handshake: Handshake;
   readonly ownHeaders: readonly string[];
+  readonly wait: null;
+  isClosed: boolean;
 }
 
 /** A bug is ours: it ends this exchange, is told to the operator, and tells the client nothing. */

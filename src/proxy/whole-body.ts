@@ -1,11 +1,13 @@
-// Waits for the whole of a body as long as it moves, for exchanges that this gateway answers itself.
+// Waits for the whole of a body as long as it moves: for exchanges that this gateway answers itself, and for those of which it must
+// know more than their beginning tells.
 import type { Clock } from '../domain/clock.ts';
+import type { BodyPart } from '../http/body.ts';
 import type { DownstreamRequest } from '../http/server.ts';
-import { type WholeBody, readRest } from '../http/whole-body.ts';
+import { type WholeBody, type WholeBodyBounds, readRest } from '../http/whole-body.ts';
 import type { Watch, Watched } from './watch.ts';
 
-/** Told once. `null`: the client left; `stalled`: it stopped sending; `cut`: somebody else ended the wait. */
-export type WholeBodyCame = (body: Buffer | null | 'too_large' | 'stalled' | 'cut') => void;
+/** Told once. `null`: the client left; `stalled`: it stopped sending; `no_room`: too much is kept; `cut`: somebody else ended the wait. */
+export type WholeBodyCame = (body: BodyPart | null | 'no_room' | 'stalled' | 'cut') => void;
 
 export class WholeBodyWait implements Watched {
   readonly #watch: Watch;
@@ -24,9 +26,9 @@ export class WholeBodyWait implements Watched {
     this.#movedMs = clock.elapsedMs();
   }
 
-  start(request: DownstreamRequest, first: Buffer, bytesMax: number): void {
+  start(request: DownstreamRequest, first: Buffer, bounds: WholeBodyBounds): void {
     this.#watch.add(this);
-    this.#reading = readRest(request, first, bytesMax, (body) => this.#end(body));
+    this.#reading = readRest(request, first, bounds, (body) => this.#end(body));
   }
 
   check(nowMs: number): void {
