@@ -79,6 +79,8 @@ export interface Keys {
   delete(id: KeyId, actor: Actor): Promise<VirtualKey | null>;
   /** Also one that was deleted. */
   find(id: KeyId): Promise<VirtualKey | null>;
+  /** By its token or by the one before the last rotation, whether or not that still opens. */
+  findByTokenHash(tokenHash: string): Promise<VirtualKey | null>;
   list(page: Page, filter: Omit<KeyFilter, 'at'>): Promise<Listed<VirtualKey>>;
   count(): Promise<number>;
   close(): void;
@@ -112,6 +114,7 @@ export async function openKeys(
     callerOf: callers.ofKey,
     onClosed: callers.onClosed,
     find: (id) => stores.keys.findKey(id),
+    findByTokenHash: (tokenHash) => stores.keys.findKeyByTokenHash(tokenHash),
     list: (page, filter) => stores.keys.listKeys(page, { ...filter, at: clock.now() }),
     count: () => stores.keys.countKeys(),
     close: () => callers.close(),
