@@ -3,6 +3,7 @@ import { z } from 'zod';
 
 import { assistantsSettings } from './assistants.ts';
 import { limitsSettings } from './limits.ts';
+import { settlementSettings, webhookSettings } from './settlement.ts';
 
 /** `HOST:PORT`; port 0 picks a free one. */
 const listen = z
@@ -175,6 +176,8 @@ export const settingsSchema = z.strictObject({
     .prefault({}),
   limits: limitsSettings,
   assistants: assistantsSettings,
+  settlement: settlementSettings,
+  webhooks: webhookSettings(secretReference),
   logging: z
   prices: pricesSettings,
   ledger: z

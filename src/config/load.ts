@@ -15,13 +15,17 @@ export interface Credential {
   readonly project: string | null;
 }
 
-export interface Config extends Omit<ResolvedSettings, 'adminToken' | 'databaseUrl' | 'redisUrl' | 'upstream'> {
+export interface Config extends Omit<ResolvedSettings, 'adminToken' | 'databaseUrl' | 'redisUrl' | 'webhooks' | 'upstream'> {
   /** Null: one is made and kept in the data dir. */
   readonly adminToken: Secret | null;
   /** Null: what replicas share is kept in the data dir. */
   readonly databaseUrl: Secret | null;
   /** Null: limits are counted by this process alone. */
   readonly redisUrl: Secret | null;
+  readonly webhooks: {
+    /** Null: OpenAI's webhooks are not taken. */
+    readonly openaiSecret: Secret | null;
+  };
   readonly upstream: Omit<ResolvedSettings['upstream'], 'credentials'> & {
     readonly credentials: readonly Credential[];
   };
@@ -98,9 +102,12 @@ export function resolveConfig(settings: Settings, environment: Environment = pro
       'redisUrl (REDIS_URL) is [not shown]; write a URL such as redis://HOST:6379, rediss://USER:PASSWORD@HOST:6379 or unix:/path',
     );
   }
+  const named = resolved.webhooks.openaiSecret;
+  const openaiSecret = named === undefined ? null : secret('webhooks.openaiSecret', named);
   problems.push(...upstreamProblems(resolved.upstream.baseUrl, resolved.upstream.allowInsecure));
   if (problems.length > 0) throw new ConfigError(problems.join('\n'));
-  return { ...resolved, adminToken, databaseUrl, redisUrl, upstream: { ...resolved.upstream, credentials } };
+  const upstream = { ...resolved.upstream, credentials };
+  return { ...resolved, adminToken, databaseUrl, redisUrl, webhooks: { openaiSecret }, upstream };
 }
 
 function readSettingsFile(named: string | undefined): unknown {
@@ -142,6 +149,9 @@ function withOverrides(settings: unknown, flags: Flags, environment: Environment
   over('adminToken', environment['THROUGHWAY_ADMIN_TOKEN'] ? 'env:THROUGHWAY_ADMIN_TOKEN' : undefined);
   over('databaseUrl', environment['DATABASE_URL'] ? 'env:DATABASE_URL' : undefined);
   over('redisUrl', environment['REDIS_URL'] ? 'env:REDIS_URL' : undefined);
+  const isHooks = merged.webhooks === undefined || (typeof merged.webhooks === 'object' && merged.webhooks !== null);
+  if (environment['OPENAI_WEBHOOK_SECRET'] && isHooks)
+    merged.webhooks = { ...merged.webhooks, openaiSecret: 'env:OPENAI_WEBHOOK_SECRET' };
   const baseUrl = flags.upstream ?? environment['OPENAI_BASE_URL'];
   const isGroup = merged.upstream === undefined || (typeof merged.upstream === 'object' && merged.upstream !== null);
   if (baseUrl && isGroup) merged.upstream = { ...merged.upstream, baseUrl };

@@ -45,12 +45,14 @@ export interface NewWork {
   readonly asked: AskedOfWork | null;
 }
 
-/** What a request asked for that a price may depend on. */
+/** What a request asked for, and got, that a price may depend on. */
 export interface AskedOfWork {
   readonly seconds: number | null;
   readonly size: string | null;
   readonly serviceTier: string | null;
   readonly cacheRetention: string | null;
+  /** Of a container. */
+  readonly memoryLimit: string | null;
 }
 
 export interface PendingWork extends Omit<NewWork, 'firstLookAt'> {
@@ -92,7 +94,7 @@ export interface NextLook {
 export interface WorkStore {
   /** Work that is due and nobody else's, the longest due first; it is this owner's until the lease ends. */
   claimDue(claim: WorkClaim & { readonly limit: number }): Promise<readonly PendingWork[]>;
-  /** The same for one, due or not; null where it is not open, or somebody else's. */
+  /** The same for one that is not settled, due or not; null where it is, or where somebody has it. */
   claim(settleKey: string, claim: WorkClaim): Promise<PendingWork | null>;
   find(settleKey: string): Promise<PendingWork | null>;
   /** To be looked at again; gives the lease back. @returns false where the lease was lost, and nothing is written */

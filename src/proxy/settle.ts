@@ -129,9 +129,10 @@ function objectsOf(
   if (facts === null || status === null || status >= 300) return NO_OBJECTS;
   const made = madeBy(arrival, facts);
   const containers = facts.containers.length === 0 ? NO_OBJECTS : containersIn(facts);
-  if (cost.state !== 'pending' || asked === null || made.length === 0) return [...made, ...containers];
-  const { seconds, size, serviceTier, promptCacheRetention: cacheRetention } = asked;
-  return [{ ...made[0]!, asked: { seconds, size, serviceTier, cacheRetention } }, ...containers];
+  if (cost.state !== 'pending' || made.length === 0) return [...made, ...containers];
+  const [seconds, size] = [asked?.seconds ?? null, asked?.size ?? null];
+  const [serviceTier, cacheRetention] = [asked?.serviceTier ?? null, asked?.promptCacheRetention ?? null];
+  return [{ ...made[0]!, asked: { seconds, size, serviceTier, cacheRetention, memoryLimit: facts.memoryLimit } }, ...containers];
 }
 
 function madeBy({ endpoint }: Arrival, facts: ReplyFacts | null): readonly ObjectRecord[] {

@@ -46,8 +46,7 @@ export function workStore({ db, now, lockRows, lockFreeRows }: Engine): WorkStor
       db.transaction().execute(async (tx) => {
         const query = tx.selectFrom('pending_work').selectAll().where('settle_key', '=', settleKey);
         const row = await lockRows(query).executeTakeFirst();
-        const isOthers = row !== undefined && row.lease_until > now() && row.owner !== claim.owner;
-        if (row === undefined || row.state !== 'open' || isOthers) return null;
+        if (row === undefined || row.state === 'settled' || row.lease_until > now()) return null;
         await take(tx, [settleKey], claim);
         return toWork(row);
       }),
@@ -69,7 +68,7 @@ export function workStore({ db, now, lockRows, lockFreeRows }: Engine): WorkStor
         }))
         .where('settle_key', '=', settleKey)
         .where('owner', '=', owner)
-        .where('state', '=', 'open')
+        .where('state', '!=', 'settled')
         .executeTakeFirstOrThrow();
       return numUpdatedRows > 0n;
     },

@@ -16,6 +16,10 @@ export const METRICS_CONTENT_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
 export interface Gauges {
   readonly activeExchanges: () => number;
   readonly refusedWrites: () => number;
+  /** Work that is paid for later, by kind and state. */
+  readonly lateWork?: () => Promise<
+    readonly { readonly kind: string; readonly state: string; readonly count: number }[]
+  >;
 }
 
 /** Exchanges that share all labels. */
@@ -24,7 +28,7 @@ interface Series {
   count: number;
 }
 
-export function openMetrics({ activeExchanges, refusedWrites }: Gauges): Metrics {
+export function openMetrics({ activeExchanges, refusedWrites, lateWork }: Gauges): Metrics {
   // By endpoint, status and ending: nested, because joining them to one name would cost more than all the rest.
   const exchanges = new Map<string, Map<number, Map<string, Series>>>();
   const refusals = new Map<string, number>();
@@ -72,6 +76,19 @@ export function openMetrics({ activeExchanges, refusedWrites }: Gauges): Metrics
       this.inc(refusedWrites());
     },
   });
+
+  if (lateWork !== undefined) {
+    new Gauge({
+      name: 'throughway_late_work',
+      help: 'Work that exchanges started and that is paid for later, by its kind and state; "unsettled" is what nobody learnt the cost of in its time.',
+      labelNames: ['kind', 'state'],
+      registers,
+      async collect() {
+        this.reset();
+        for (const { kind, state, count } of await lateWork()) this.set({ kind, state }, count);
+      },
+    });
+  }
 
   return {
     observe({ endpoint, status, ending, refusal }) {

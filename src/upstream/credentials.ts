@@ -14,6 +14,8 @@ export interface PooledCredential {
 export interface CredentialPool {
   /** The next by weight among those awake; where all rest, the one that wakes first. */
   choose(): PooledCredential;
+  /** That of a name; null where the settings have it no more. */
+  named(name: string): PooledCredential | null;
   /** @param untilMs wall clock */
   rest(credential: PooledCredential, untilMs: number): void;
   /** Is there another one awake, that a second try would meet? */
@@ -50,6 +52,7 @@ export function credentialPool(credentials: readonly PooledCredential[], clock: 
       chosen.credit -= total;
       return chosen.credential;
     },
+    named: (name) => credentials.find((credential) => credential.name === name) ?? null,
     rest(credential, untilMs) {
       const seat = seatOf(credential);
       if (seat) seat.restsUntil = Math.max(seat.restsUntil, untilMs);

@@ -56,6 +56,8 @@ export async function startGateway({
       adminToken: 'env:ADMIN_TOKEN',
       dataDir: directory,
       ...(databaseUrl === undefined ? {} : { databaseUrl: 'env:DATABASE_URL' }),
+      // Scripted upstreams see what their test sends, and nothing else.
+      settlement: { poll: false },
       ...settings,
       upstream: { baseUrl: upstream, ...settings.upstream },
     },
