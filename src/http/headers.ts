@@ -6,6 +6,14 @@ export const OVERHEAD_HEADER = 'x-throughway-overhead-ms';
 export const COST_HEADER = 'x-throughway-cost-usd';
 /** Tags that a client gives a request, divided by commas. */
 export const TAGS_HEADER = 'x-throughway-tags';
+/** Fields of a request to the admin API in LiteLLM's names that do nothing here. */
+export const UNSUPPORTED_HEADER = 'x-throughway-unsupported-fields';
+/** What LiteLLM's clients send and read: only with `compatibility.litellm: on`. */
+export const LITELLM_TAGS_HEADERS = ['x-litellm-tags', 'tags'] as const;
+export const LITELLM_CALL_ID_HEADER = 'x-litellm-call-id';
+export const LITELLM_COST_HEADER = 'x-litellm-response-cost';
+export const LITELLM_SPEND_HEADER = 'x-litellm-key-spend';
+export const LITELLM_MAX_BUDGET_HEADER = 'x-litellm-key-max-budget';
 
 /** What OpenAI told of each request to the Assistants API, and SDKs still read. */
 export const REQUEST_ID_HEADER = 'x-request-id';
