@@ -75,3 +75,5 @@ export interface Prices {
   /** Most output tokens a model gives in one reply; null where unknown. */
   maxOutputTokens(model: string): number | null;
 }
+  /** Most input tokens a model reads for one reply; null where unknown. */
+  maxInputTokens(model: string): number | null;
