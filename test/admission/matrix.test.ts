@@ -52,7 +52,17 @@ const NO_QUOTA: Expected = { status: 429, code: 'insufficient_quota', retry: 'fa
 const TOO_FAST: Expected = { status: 429, code: 'rate_limit_exceeded', retry: 'true' };
 
 /** Groups whose work is done by models that another object names: a file, a session, what was made before. */
-const INDIRECT = new Set(['agents', 'batches', 'chatkit', 'evals', 'fine_tuning', 'live', 'realtime', 'responses', 'videos']);
+const INDIRECT = new Set([
+  'agents',
+  'batches',
+  'chatkit',
+  'evals',
+  'fine_tuning',
+  'live',
+  'realtime',
+  'responses',
+  'videos',
+]);
 const costsMoney = ({ billing }: Endpoint) => billing !== 'free' && billing !== 'repeated';
 
 /** What each row must answer; null where it goes upstream. */
@@ -135,7 +145,11 @@ describe('every endpoint row', () => {
         revoked: await key({ name: 'revoked', endpoints }),
         suspended: await key({ name: 'suspended', endpoints }),
         'of a suspended team': await key({ name: 'team', endpoints, team: team.id }),
-        'from the wrong address': await key({ name: 'address', endpoints, allowedCidrs: ['10.0.0.0/8', '2001:db8::/32'] }),
+        'from the wrong address': await key({
+          name: 'address',
+          endpoints,
+          allowedCidrs: ['10.0.0.0/8', '2001:db8::/32'],
+        }),
       };
       await exhaust(made['over budget']);
       await all.revoke(made.revoked.key.id, SYSTEM);
