@@ -19,8 +19,8 @@ import { type Owners, openLedger } from './ledger/ledger.ts';
 import { openLimits } from './limits/limits.ts';
 import { startLogging } from './logging/logging.ts';
 import { ENDPOINTS } from './openai/endpoint-rows.ts';
-import { buildPrices } from './openai/prices.ts';
 import { shippedPrices } from './openai/shipped-prices.ts';
+import { openPrices, openUnpricedWatch } from './prices/prices.ts';
 import { type Records, openGate, openGenerate, openProxy } from './proxy/proxy.ts';
 import { openSettlement } from './settlement/settlement.ts';
 import { openStore } from './store/store.ts';
@@ -84,9 +84,12 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     opened.push(() => upstream.close());
     const { refusedWrites } = store.spool;
     const metrics = openMetrics({ activeExchanges: () => proxy.active(), refusedWrites, lateWork: () => store.work.count() });
+    const unpriced = openUnpricedWatch({ store: store.prices, clock, log });
+    opened.push(() => unpriced.close());
     const records: Records = {
       ...store.spool,
       writeRecord(record, written) {
+        unpriced.see(record);
         // A turn is a part of an exchange that is counted as a whole.
         if (record.kind === 'exchange') metrics.observe(record);
         store.spool.writeRecord(record, written);
@@ -113,12 +116,19 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     opened.push(() => limiter.close());
     const estimates = openEstimates();
     opened.push(() => estimates.close());
-    const prices = buildPrices({ shipped: shippedPrices(), refreshed: null, overrides: null, contracts: null });
+    const prices = await openPrices({
+      store: store.prices,
+      shipped: shippedPrices(),
+      settings: config.prices,
+      teamId: async (idOrName) => (await keys.teams.find(idOrName))?.id ?? null,
+      log,
+    });
+    opened.push(() => prices.close());
     const gate = openGate({
       limiter,
       ledger,
       estimates,
-      prices: () => prices,
+      prices: () => prices.current(),
       host: new URL(config.upstream.baseUrl).host,
       elapsedMs: clock.elapsedMs,
       onWorkTold: (told) => settlement.told(told),
@@ -129,7 +139,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
         ledger,
         upstream,
         writeRecord: records.writeRecord,
-        prices: () => prices,
+        prices: () => prices.current(),
         host: new URL(config.upstream.baseUrl).host,
         clock,
         log,

@@ -3,19 +3,25 @@ import { type HttpBindings, getRequestListener } from '@hono/node-server';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { Hono } from 'hono';
 
-import { Refusal } from '../domain/refusal.ts';
-import { headerValues } from '../http/headers.ts';
+import { ChangeRefused, type ChangeRefusedCode } from '../domain/change-refused.ts';
+import { Refusal, type RefusalCode } from '../domain/refusal.ts';
+import { UNSUPPORTED_HEADER, headerValues } from '../http/headers.ts';
 import { sendRefusal } from '../http/reply.ts';
 import type { DownstreamReply, DownstreamRequest } from '../http/server.ts';
 import type { Log } from '../telemetry/log.ts';
 import { METRICS_CONTENT_TYPE } from '../telemetry/metrics.ts';
 import { type AnswerParts, openAnswers } from './answers.ts';
-import { type Call, JSON_LINES, type Route, type RouteName, routes } from './contract.ts';
+import { type Call, JSON_LINES, type Route, type RouteName, litellmRoutes, routes } from './contract.ts';
 import { readBody, readLines, readQuery } from './input.ts';
+import { LitellmReply } from './litellm-reply.ts';
+import type { LitellmName } from './litellm-routes.ts';
+import { openLitellm } from './litellm.ts';
+import { OtherAnswer } from './route.ts';
+import { type Visitor, checkMayCall } from './visitor.ts';
 
 export interface AdminParts extends AnswerParts {
-  /** Compares in constant time. */
-  readonly isAdminToken: (token: string) => boolean;
+  /** Counts a token that opens nothing. A refusal takes the place of the 401 where there were too many from one address. */
+  readonly badToken: (address: string) => Refusal | null;
   readonly log: Log;
 }
 
@@ -25,15 +31,25 @@ export interface Admin {
 
 export function openAdmin(parts: AdminParts): Admin {
   const answers = openAnswers(parts);
+  const visitors = new WeakMap<DownstreamRequest, Visitor>();
   const app = new Hono<{ Bindings: HttpBindings }>();
-  for (const [name, route] of Object.entries(routes) as [RouteName, Route][]) {
-    // The compiler cannot see that a route and its answer bear one name; the type Answers has checked each pair.
-    const answer = answers[name] as (call: Call<never>) => unknown;
+  const serve = (route: Route, answer: (call: Call<never>, visitor: Visitor) => unknown) => {
     app.on(route.method, pattern(route.path), async (c) => {
+      const visitor = visitors.get(c.env.incoming as DownstreamRequest);
+      if (visitor === undefined) throw new Error('a route was reached by nobody who was let in');
+      checkMayCall(visitor, route.access);
+      const id = c.req.param('id') ?? '';
+      checkId(id);
       const query = route.query === undefined ? undefined : readQuery(c.req.url, route.query);
       const body = await bodyOf(c.req.raw.body, route);
-      return send(await answer({ id: c.req.param('id') ?? '', query, body } as Call<never>), route);
+      return send(await answer({ id, query, body } as Call<never>, visitor), route);
     });
+  };
+  // The compiler cannot see that a route and its answer bear one name; the type Answers has checked each pair.
+  for (const [name, route] of Object.entries(routes) as [RouteName, Route][]) serve(route, answers[name] as never);
+  const litellm = openLitellm(answers, parts);
+  for (const [name, route] of Object.entries(litellmRoutes) as [LitellmName, Route][]) {
+    serve(route, (call, visitor) => litellm(name, call, visitor));
   }
   for (const [path, methods] of methodsByPath()) {
     app.all(pattern(path), (c) => {
@@ -56,17 +72,38 @@ export function openAdmin(parts: AdminParts): Admin {
   const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false, autoCleanupIncoming: false });
   return {
     serve(request, reply, expectsContinue) {
-      try {
-        refuseForeignOrigin(request);
-        refuseStranger(request, parts.isAdminToken);
-      } catch (error) {
-        sendRefusal(reply, asRefusal(error, parts.log), null);
-        return;
-      }
-      if (expectsContinue) reply.writeContinue();
-      void listener(request, reply);
+      void letIn(request, parts).then(
+        (visitor) => {
+          visitors.set(request, visitor);
+          if (expectsContinue) reply.writeContinue();
+          void listener(request, reply);
+        },
+        // A client that left is told nothing.
+        (error: unknown) => void (reply.destroyed || sendRefusal(reply, asRefusal(error, parts.log), null)),
+      );
     },
   };
+}
+
+/** @throws Refusal */
+async function letIn(request: DownstreamRequest, { keys, isAdminToken, badToken }: AdminParts): Promise<Visitor> {
+  refuseForeignOrigin(request);
+  const address = addressOf(request);
+  const [authorization, ...others] = headerValues(request.rawHeaders, 'authorization');
+  const token = /^Bearer ([^\s]+)$/i.exec(authorization ?? '')?.[1];
+  if (token === undefined || others.length > 0) refuseStranger();
+  if (isAdminToken(token)) return { actor: { id: 'owner', address }, role: 'owner', teamId: null };
+  const user = await keys.users.findAdmin(token).catch((cause: unknown) => {
+    const message = 'The gateway cannot look up users now; its store does not answer.';
+    throw new Refusal('overloaded', message, { retryAfterMs: 1000, cause });
+  });
+  if (user === null) throw badToken(address) ?? stranger();
+  if (user.teamId !== null && (await keys.teams.find(user.teamId))?.status === 'deleted') refuseStranger();
+  return { actor: { id: user.id, address }, role: user.role, teamId: user.teamId };
+}
+
+function addressOf({ socket }: DownstreamRequest): string {
+  return (socket.remoteAddress ?? '').replace(/^::ffff:(?=\d+\.)/, '');
 }
 
 /** A page of another site must not reach this API through the operator's browser. */
@@ -81,18 +118,24 @@ function refuseForeignOrigin({ headers, rawHeaders }: DownstreamRequest): void {
   );
 }
 
-function refuseStranger({ rawHeaders }: DownstreamRequest, isAdminToken: (token: string) => boolean): void {
-  const [authorization, ...others] = headerValues(rawHeaders, 'authorization');
-  const token = /^Bearer ([^\s]+)$/i.exec(authorization ?? '')?.[1];
-  if (token !== undefined && others.length === 0 && isAdminToken(token)) return;
-  throw new Refusal(
+function refuseStranger(): never {
+  throw stranger();
+}
+
+function stranger(): Refusal {
+  return new Refusal(
     'invalid_api_key',
-    'The admin API needs its own token: "Authorization: Bearer <admin token>". It is THROUGHWAY_ADMIN_TOKEN, or in the file admin-token of the data dir.',
+    'The admin API needs a token of its own: "Authorization: Bearer <admin token>". It is THROUGHWAY_ADMIN_TOKEN, or in the file admin-token of the data dir, or one that was made for a user.',
   );
 }
 
+/** What no id or name can be is not even looked for. @throws Refusal */
+function checkId(id: string): void {
+  if (/\p{C}/u.test(id)) throw new Refusal('not_found', 'There is nothing of that id.', { param: 'id' });
+}
+
 function methodsByPath(): Map<string, readonly string[]> {
-  const rows = Map.groupBy(Object.values(routes), (route) => route.path);
+  const rows = Map.groupBy(Object.values<Route>({ ...routes, ...litellmRoutes }), (route) => route.path);
   return new Map(rows.entries().map(([path, those]) => [path, those.map((route) => route.method)]));
 }
 
@@ -100,19 +143,34 @@ function pattern(path: string): string {
   return path.replaceAll(/\{(\w+)\}/g, ':$1');
 }
 
-function bodyOf(stream: ReadableStream<Uint8Array> | null, { body, bodyType }: Route): Promise<unknown> | undefined {
+function bodyOf(
+  stream: ReadableStream<Uint8Array> | null,
+  { body, bodyType, bodyOptional }: Route,
+): Promise<unknown> | undefined {
   if (body === undefined) return undefined;
-  return bodyType === JSON_LINES ? readLines(stream) : readBody(stream, body);
+  return bodyType === JSON_LINES ? readLines(stream) : readBody(stream, body, { isOptional: bodyOptional === true });
 }
 
-function send(answer: unknown, { status, contentType }: Route): Response {
-  // Lines may be many: they leave as they are read.
-  const lines = contentType === JSON_LINES ? asStream(answer as AsyncIterable<string>) : null;
-  const body = lines ?? (contentType === undefined ? JSON.stringify(answer) : String(answer));
-  const type = lines ? JSON_LINES : contentType === undefined ? 'application/json' : METRICS_CONTENT_TYPE;
+function send(given: unknown, { status, contentType }: Route): Response {
+  const [answer, unsupported] = given instanceof LitellmReply ? [given.answer, given.unsupported] : [given, []];
+  const [body, type] =
+    answer instanceof OtherAnswer
+      ? [answer.text, `${answer.type}; charset=utf-8`]
+      : contentType === undefined
+        ? [JSON.stringify(answer), 'application/json']
+        : // Lines may be many: they leave as they are read.
+          contentType === JSON_LINES
+          ? [asStream(answer as AsyncIterable<string>), JSON_LINES]
+          : [String(answer), METRICS_CONTENT_TYPE];
   return new Response(body, {
     status,
-    headers: { 'content-type': type, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' },
+    headers: {
+      'content-type': type,
+      'cache-control': 'no-store',
+      'x-content-type-options': 'nosniff',
+      // Names may hold anything that a header may not.
+      ...(unsupported.length > 0 && { [UNSUPPORTED_HEADER]: unsupported.map(encodeURIComponent).join(', ') }),
+    },
   });
 }
 
@@ -123,6 +181,17 @@ function asStream(lines: AsyncIterable<string>): ReadableStream<Uint8Array> {
 /** A bug is told to the operator alone. */
 function asRefusal(error: unknown, log: Log): Refusal {
   if (error instanceof Refusal) return error;
+  if (error instanceof ChangeRefused) {
+    return new Refusal(REFUSED[error.code], `${error.message}.`, { param: error.field, cause: error });
+  }
   log.error('admin request failed', { why: error instanceof Error ? (error.stack ?? error.message) : String(error) });
   return new Refusal('internal_error', 'The gateway failed. Its log says why.');
 }
+
+const REFUSED = {
+  unknown: 'not_found',
+  taken: 'conflict',
+  state: 'conflict',
+  wider: 'bad_request',
+  invalid: 'bad_request',
+} as const satisfies Record<ChangeRefusedCode, RefusalCode>;

@@ -1,90 +1,87 @@
 // What each route of the contract answers.
-import { adviseName } from '../config/issues.ts';
-import type { Actor } from '../domain/audit.ts';
+import type { Audit } from '../audit/audit.ts';
+import type { AuditRow } from '../domain/audit.ts';
 import type { Backup } from '../domain/backup.ts';
-import { ChangeRefused } from '../domain/change-refused.ts';
 import type { Clock } from '../domain/clock.ts';
 import type { ExchangeRecord } from '../domain/exchange-record.ts';
-import type { ExchangeId, KeyId } from '../domain/id.ts';
-import type { VirtualKey } from '../domain/key.ts';
-import { Refusal } from '../domain/refusal.ts';
+import type { ExchangeId } from '../domain/id.ts';
 import type { Page, RecordFilter, Spool } from '../domain/stores.ts';
-import { DEFAULT_TEAM_NAME, type Team } from '../domain/team.ts';
-import { type Keys, UnknownTeam } from '../keys/keys.ts';
-import { ENDPOINTS } from '../openai/endpoint-rows.ts';
+import type { Keys } from '../keys/keys.ts';
+import type { Ledger } from '../ledger/ledger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
-import { type Answer, type Call, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, type RouteName, routes } from './contract.ts';
+import { budgetAnswers } from './budget-answers.ts';
+import { type Answer, type Call, type RouteName, litellmRoutes, routes } from './contract.ts';
+import { pageAsked } from './input.ts';
+import { keyAnswers } from './key-answers.ts';
 import { openApiDocument } from './openapi.ts';
-
-/** Whoever holds the operator's own token. */
-const OWNER: Actor = { id: 'owner', address: null };
+import type { OtherAnswer } from './route.ts';
+import { spendAnswers } from './spend-answers.ts';
+import { teamAnswers } from './team-answers.ts';
+import { userAnswers } from './user-answers.ts';
+import { timeOf, timeText } from './views.ts';
+import { type Visitor, missing, sees, teamNamed, teamOfList } from './visitor.ts';
 
 export interface AnswerParts {
   readonly keys: Keys;
+  readonly ledger: Ledger;
+  readonly audit: Audit;
   readonly spool: Spool;
   readonly clock: Clock;
   readonly metrics: Metrics;
   readonly backup: Backup;
   readonly health: () => Answer<'health'>;
+  /** Whether a text is the operator's own token. Compares in constant time. */
+  readonly isAdminToken: (token: string) => boolean;
 }
 
-export type Answers = { readonly [N in RouteName]: (call: Call<N>) => Answer<N> | Promise<Answer<N>> };
+type Answering<N extends RouteName> = Answer<N> | (N extends 'spend' ? OtherAnswer : never);
 
-export function openAnswers({ keys, spool, clock, metrics, backup, health }: AnswerParts): Answers {
-  const keyView = (key: VirtualKey) => viewKey(key, clock.now());
-  const teamOf = async (idOrName: string) => (await keys.teams.find(idOrName)) ?? missing('team', idOrName, 'team');
+export type Answers = {
+  readonly [N in RouteName]: (call: Call<N>, visitor: Visitor) => Answering<N> | Promise<Answering<N>>;
+};
+
+export function openAnswers(parts: AnswerParts): Answers {
+  const { keys, audit, spool, metrics, backup, health } = parts;
   return {
     index: () => ({
       name: 'Throughway admin API',
       version: health().version,
-      routes: Object.values(routes).map(({ method, path }) => `${method} ${path}`),
+      routes: [...Object.values(routes), ...Object.values(litellmRoutes)].map(({ method, path }) => `${method} ${path}`),
     }),
-    async createKey({ body: { name, team, endpoints, expires_at } }) {
-      if (endpoints !== undefined) checkGroups(endpoints);
-      const expiresAt = expires_at ? Date.parse(expires_at) : null;
-      if (expiresAt !== null && expiresAt <= clock.now()) {
-        throw new Refusal('bad_request', `expires_at is ${expires_at}, which is past; write a time to come.`, {
-          param: 'expires_at',
-        });
-      }
-      try {
-        const { key, token } = await keys.create({ name, team, endpoints, expiresAt }, OWNER);
-        return { key: keyView(key), token };
-      } catch (error) {
-        if (error instanceof UnknownTeam)
-          throw new Refusal('not_found', `${error.message}.`, { param: 'team', cause: error });
-        if (error instanceof ChangeRefused)
-          throw new Refusal('bad_request', `${error.message}.`, { param: error.field, cause: error });
-        throw error;
-      }
-    },
-    async listKeys({ query }) {
-      // Ids were branded when they were written; one that nobody wrote finds nothing.
-      const { data, nextCursor } = await keys.list(pageOf(query), { teamId: query.team_id as Team['id'] | undefined });
-      return { data: data.map(keyView), next_cursor: nextCursor };
-    },
-    findKey: async ({ id }) => keyView((await keys.find(id as KeyId)) ?? missing('key', id)),
-    revokeKey: async ({ id }) => keyView((await keys.revoke(id as KeyId, OWNER)) ?? missing('key', id)),
-    async listTeams({ query }) {
-      const { data, nextCursor } = await keys.teams.list(pageOf(query), {});
-      return { data: data.map(viewTeam), next_cursor: nextCursor };
-    },
-    findTeam: async ({ id }) => viewTeam((await keys.teams.find(id)) ?? missing('team', id)),
-    async listExchanges({ query }) {
-      const page = pageOf(query);
-      const filter = recordFilter(query);
+    whoAmI: (_call, { actor, role, teamId }) => ({ actor: actor.id, role, team_id: teamId }),
+    ...keyAnswers(parts),
+    ...teamAnswers(parts),
+    ...userAnswers(parts),
+    ...budgetAnswers(parts),
+    ...spendAnswers(parts),
+    async listExchanges({ query }, visitor) {
+      const page = pageAsked(query);
+      const filter = recordFilter(query, visitor);
       const latest_cursor = String(spool.lastSeq());
       if (query.order === 'asc') return { ...readOn(spool, page, filter), latest_cursor };
       const { data, nextCursor } = await spool.listRecords(page, filter);
       return { data, next_cursor: nextCursor, latest_cursor };
     },
-    findExchange: ({ id }) => spool.findRecord(id as ExchangeId) ?? missing('exchange', id),
-    async importAssistants({ query, body }) {
-      const team = await teamOf(query.team ?? DEFAULT_TEAM_NAME);
+    findExchange({ id }, visitor) {
+      const record = spool.findRecord(id as ExchangeId);
+      return record !== null && sees(visitor, record.team_id) ? record : missing('exchange', id);
+    },
+    async listAudit({ query }) {
+      const { kind, id, actor, from, to } = query;
+      const filter = { kind, id, actor, from: timeOf(from), to: timeOf(to) };
+      const { data, nextCursor } = await audit.list(pageAsked(query), filter);
+      return { data: data.map(viewAuditRow), next_cursor: nextCursor };
+    },
+    async verifyAudit() {
+      const { isWhole, rows, head, faults } = await audit.verify();
+      return { whole: isWhole, rows, head, faults };
+    },
+    async importAssistants({ query, body }, visitor) {
+      const team = await teamNamed(keys, visitor, query.team);
       return backup.importLines(body, { team: team.id, isDryRun: query.dry_run === 'true' });
     },
-    async exportAssistants({ query }) {
-      return backup.exportLines(query.team === undefined ? null : (await teamOf(query.team)).id);
+    async exportAssistants({ query }, visitor) {
+      return backup.exportLines(query.team === undefined ? null : (await teamNamed(keys, visitor, query.team)).id);
     },
     health,
     openapi: () => openApiDocument(health().version),
@@ -92,63 +89,22 @@ export function openAnswers({ keys, spool, clock, metrics, backup, health }: Ans
   };
 }
 
-/** @throws Refusal */
-function missing(what: 'key' | 'team' | 'exchange', id: string, param = 'id'): never {
-  throw new Refusal('not_found', `There is no ${what} "${id.slice(0, 100)}".`, { param });
+function viewAuditRow({ at, ...row }: AuditRow): Answer<'listAudit'>['data'][number] {
+  return { ...row, at: timeText(at) };
 }
 
-const GROUPS: readonly string[] = ['*', ...new Set(ENDPOINTS.map((endpoint) => endpoint.group))].toSorted();
-
-/** @throws Refusal for a group that no endpoint belongs to */
-function checkGroups(named: readonly string[]): void {
-  const unknown = named.find((group) => !GROUPS.includes(group));
-  if (unknown === undefined) return;
-  throw new Refusal(
-    'bad_request',
-    `endpoints names "${unknown.slice(0, 100)}", which is no group of endpoints; ${adviseName(unknown, GROUPS)}`,
-    {
-      param: 'endpoints',
-    },
-  );
-}
-
-function pageOf({
-  limit = LIST_LIMIT_DEFAULT,
-  cursor = null,
-}: {
-  limit?: number | undefined;
-  cursor?: string | null | undefined;
-}): Page {
-  return { limit: Math.min(Math.max(limit, 1), LIST_LIMIT_MAX), cursor };
-}
-
-function viewKey(key: VirtualKey, now: number): Answer<'findKey'> {
-  const isExpired = key.expiresAt !== null && key.expiresAt <= now;
+function recordFilter(query: Call<'listExchanges'>['query'], visitor: Visitor): RecordFilter {
   return {
-    id: key.id,
-    name: key.name,
-    team_id: key.teamId,
-    endpoints: key.endpoints,
-    status: key.status !== 'active' ? 'revoked' : isExpired ? 'expired' : 'active',
-    token_hint: key.tokenHint,
-    expires_at: key.expiresAt === null ? null : new Date(key.expiresAt).toISOString(),
-    created_at: new Date(key.createdAt).toISOString(),
-  };
-}
-
-function viewTeam(team: Team): Answer<'findTeam'> {
-  return { id: team.id, name: team.name, created_at: new Date(team.createdAt).toISOString() };
-}
-
-function recordFilter(query: Call<'listExchanges'>['query']): RecordFilter {
-  return {
-    teamId: query.team_id,
+    teamId: teamOfList(visitor, query.team_id),
     keyId: query.key_id,
+    userId: query.user_id,
+    tag: query.tag,
+    costState: query.cost_state,
     endpoint: query.endpoint,
     model: query.model,
     status: query.status,
-    from: query.from === undefined ? undefined : Date.parse(query.from),
-    to: query.to === undefined ? undefined : Date.parse(query.to),
+    from: timeOf(query.from),
+    to: timeOf(query.to),
   };
 }
 
@@ -164,6 +120,9 @@ function keeps(filter: RecordFilter, record: ExchangeRecord): boolean {
   return (
     (filter.teamId ?? record.team_id) === record.team_id &&
     (filter.keyId ?? record.key_id) === record.key_id &&
+    (filter.userId ?? record.user_id) === record.user_id &&
+    (filter.tag === undefined || record.tags.includes(filter.tag)) &&
+    (filter.costState ?? record.cost.state) === record.cost.state &&
     (filter.endpoint ?? record.endpoint) === record.endpoint &&
     (filter.model ?? record.model_requested) === record.model_requested &&
     (filter.status ?? record.status) === record.status &&

@@ -3,6 +3,8 @@ import type { z } from 'zod';
 
 import { describeIssues } from '../config/issues.ts';
 import { Refusal } from '../domain/refusal.ts';
+import type { Page } from '../domain/stores.ts';
+import { LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX } from './fields.ts';
 
 /** @throws Refusal that names the field, its value and what is allowed */
 export function readQuery(url: string, schema: z.ZodType): unknown {
@@ -11,6 +13,16 @@ export function readQuery(url: string, schema: z.ZodType): unknown {
   const twice = names.find((name, i) => names.indexOf(name) !== i);
   if (twice !== undefined) throw new Refusal('bad_request', `${twice} is given twice; give it once.`, { param: twice });
   return check(schema, Object.fromEntries(parameters), 'query parameter');
+}
+
+export function pageAsked({
+  limit = LIST_LIMIT_DEFAULT,
+  cursor = null,
+}: {
+  readonly limit?: number | undefined;
+  readonly cursor?: string | null | undefined;
+}): Page {
+  return { limit: Math.min(Math.max(limit, 1), LIST_LIMIT_MAX), cursor };
 }
 
 const BODY_BYTES_MAX = 1024 * 1024;
@@ -28,8 +40,13 @@ export async function readLines(stream: ReadableStream<Uint8Array> | null): Prom
 }
 
 /** @throws Refusal */
-export async function readBody(stream: ReadableStream<Uint8Array> | null, schema: z.ZodType): Promise<unknown> {
+export async function readBody(
+  stream: ReadableStream<Uint8Array> | null,
+  schema: z.ZodType,
+  { isOptional }: { readonly isOptional: boolean },
+): Promise<unknown> {
   const bytes = await readWhole(stream, BODY_BYTES_MAX);
+  if (isOptional && bytes.length === 0) return check(schema, {}, 'field');
   let body: unknown;
   try {
     body = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
@@ -59,7 +76,8 @@ async function readWhole(stream: ReadableStream<Uint8Array> | null, bytesMax: nu
   return Buffer.concat(chunks);
 }
 
-function check(schema: z.ZodType, written: unknown, noun: string): unknown {
+/** @throws Refusal */
+export function check(schema: z.ZodType, written: unknown, noun: string): unknown {
   const parsed = schema.safeParse(written);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];

@@ -1,7 +1,7 @@
 // The contract as an OpenAPI document.
 import { z } from 'zod';
 
-import { type Route, errorSchema, routes } from './contract.ts';
+import { ACCESS, type Route, errorSchema, litellmRoutes, routes } from './contract.ts';
 
 type JsonSchema = Record<string, unknown>;
 
@@ -9,6 +9,9 @@ export function openApiDocument(version: string): Record<string, unknown> {
   const paths: Record<string, Record<string, unknown>> = {};
   for (const [name, route] of Object.entries(routes)) {
     (paths[route.path] ??= {})[route.method.toLowerCase()] = operation(name, route);
+  }
+  for (const [name, route] of Object.entries(litellmRoutes)) {
+    (paths[route.path] ??= {})[route.method.toLowerCase()] = { tags: ['litellm'], ...operation(name, route) };
   }
   return {
     openapi: '3.1.0',
@@ -23,17 +26,21 @@ function operation(name: string, route: Route) {
   return {
     operationId: name,
     summary: route.summary,
+    'x-roles': ACCESS[route.access].roles,
     parameters: [...pathParameters(route.path), ...queryParameters(route.query)],
     ...(route.body && {
       requestBody: {
-        required: true,
+        required: route.bodyOptional !== true,
         content: { [route.bodyType ?? 'application/json']: { schema: jsonSchema(route.body) } },
       },
     }),
     responses: {
       [route.status]: {
         description: 'As asked.',
-        content: { [route.contentType ?? 'application/json']: { schema: jsonSchema(route.answer) } },
+        content: {
+          [route.contentType ?? 'application/json']: { schema: jsonSchema(route.answer) },
+          ...(route.otherType && { [route.otherType]: { schema: { type: 'string' } } }),
+        },
       },
       default: { description: 'Refused.', content: { 'application/json': { schema: jsonSchema(errorSchema) } } },
     },

@@ -37,7 +37,7 @@ function dotted(path: readonly PropertyKey[]): string {
 }
 
 /** Where a secret belongs, whatever stands there stays hidden: it may be one. */
-const PLACE_OF_SECRET = /(apiKey|adminToken|databaseUrl|redisUrl|credentials(\[\d+\])?)$/;
+const PLACE_OF_SECRET = /(apiKey|adminToken|databaseUrl|redisUrl|token|credentials(\[\d+\])?)$/;
 const LIKE_SECRET = /\b(sk|tw)-[\w-]{8,}/g;
 
 /** A text for an error message, without what looks like a key. */
