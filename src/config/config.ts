@@ -3,6 +3,7 @@ import { z } from 'zod';
 
 import { assistantsSettings } from './assistants.ts';
 import { limitsSettings } from './limits.ts';
+import { pricesSettings } from './prices.ts';
 import { settlementSettings, webhookSettings } from './settlement.ts';
 
 /** `HOST:PORT`; port 0 picks a free one. */
@@ -127,8 +128,6 @@ export const settingsSchema = z.strictObject({
         .positive()
         .default(10_000)
         .describe('Exchanges at once; above it 503 `overloaded`.'),
-    })
-    .prefault({}),
       keptBodiesBytesMax: z
         .number()
         .int()
@@ -137,6 +136,8 @@ export const settingsSchema = z.strictObject({
         .describe(
           'Bytes of request bodies kept in memory at once, of those that are read whole before they are let through: where a key may not call all models, or has a hard budget, and what this gateway answers itself. Above it 503 `overloaded`. All other bodies stream by.',
         ),
+    })
+    .prefault({}),
   drain: z
     .strictObject({
       seconds: seconds.default(120).describe('Longest reading on after a client left.'),
@@ -175,10 +176,6 @@ export const settingsSchema = z.strictObject({
     })
     .prefault({}),
   limits: limitsSettings,
-  assistants: assistantsSettings,
-  settlement: settlementSettings,
-  webhooks: webhookSettings(secretReference),
-  logging: z
   prices: pricesSettings,
   ledger: z
     .strictObject({
@@ -190,6 +187,10 @@ export const settingsSchema = z.strictObject({
         ),
     })
     .prefault({}),
+  assistants: assistantsSettings,
+  settlement: settlementSettings,
+  webhooks: webhookSettings(secretReference),
+  logging: z
     .strictObject({
       stdout: z.boolean().default(false).describe('Write each record as a line of JSON to stdout.'),
       file: z.string().min(1).optional().describe('Append each record as a line of JSON to this file.'),

@@ -1,7 +1,7 @@
 // What a cost was worked out from, as it is written down: so that it can be worked out again, at the same prices or at others.
 import type { CostLineRecord, ReadingRecord } from './exchange-record.ts';
 import type { KeyId, TeamId } from './id.ts';
-import type { CostLine, PriceQuery } from './price.ts';
+import type { CostBasis, CostLine, PriceQuery } from './price.ts';
 import { METERS, type Meter, type Reading, formatQuantity, parseQuantity } from './usage.ts';
 
 /** One question to the price book. A cost has one, or one for each model that worked on it. */
@@ -12,17 +12,26 @@ export interface BasisRecord {
   readonly service_tier: string | null;
   readonly mode: PriceQuery['mode'];
   readonly host: string;
+  /** Only where the quantities were counted here. */
+  readonly is_estimated?: true;
   /** Absent where they are those of the usage. */
   readonly readings?: readonly ReadingRecord[];
 }
 
 /** @param told readings that stand beside the cost already */
 export function basisRecords(
-  basis: readonly PriceQuery[] | undefined,
+  basis: readonly CostBasis[] | undefined,
   told: readonly Reading[] | null,
 ): readonly BasisRecord[] | undefined {
-  return basis?.map(({ model, at, serviceTier, mode, host, readings }) => {
-    const record = { model, at: new Date(at).toISOString(), service_tier: serviceTier, mode, host };
+  return basis?.map(({ model, at, serviceTier, mode, host, readings, isEstimated }) => {
+    const record: BasisRecord = {
+      model,
+      at: new Date(at).toISOString(),
+      service_tier: serviceTier,
+      mode,
+      host,
+      ...(isEstimated === true && { is_estimated: true as const }),
+    };
     return readings === told ? record : { ...record, readings: readings.map(readingRecord) };
   });
 }
@@ -35,10 +44,10 @@ export function queriesOf(
     readonly teamId: TeamId | null;
     readonly keyId: KeyId | null;
   },
-): readonly PriceQuery[] | null {
+): readonly CostBasis[] | null {
   const { teamId, keyId } = beside;
-  const queries: PriceQuery[] = [];
-  for (const { model, at, service_tier: serviceTier, mode, host, readings = beside.readings } of basis) {
+  const queries: CostBasis[] = [];
+  for (const { model, at, service_tier: serviceTier, mode, host, is_estimated, readings = beside.readings } of basis) {
     if (readings.some(({ meter }) => !Object.hasOwn(METERS, meter))) return null;
     queries.push({
       model,
@@ -49,16 +58,24 @@ export function queriesOf(
       teamId,
       keyId,
       readings: readings.map(readingOf),
+      isEstimated: is_estimated === true,
     });
   }
   return queries;
 }
 
 export function lineRecord(line: CostLine): CostLineRecord {
-  const { rate, per, factors, model } = line;
-  const pico_usd = line.amount.toString();
-  const record = { meter: line.meter, quantity: formatQuantity(line), rate, per, factors, pico_usd };
-  return model === undefined ? record : { ...record, model };
+  const { meter, billed, rate, per, factors, model } = line;
+  return {
+    meter,
+    quantity: formatQuantity(line),
+    ...(billed !== undefined && { billed: formatQuantity({ meter, quantity: billed }) }),
+    rate,
+    per,
+    factors,
+    pico_usd: line.amount.toString(),
+    ...(model !== undefined && { model }),
+  };
 }
 
 export function readingRecord(reading: Reading): ReadingRecord {

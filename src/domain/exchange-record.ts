@@ -89,6 +89,8 @@ export interface CostLineRecord {
   /** Where one cost has the lines of several models, as that of a batch may; absent otherwise. */
   readonly model?: string;
   readonly quantity: string;
+  /** What was multiplied in its place, where begun minutes or a least quantity are billed; absent otherwise. */
+  readonly billed?: string;
   /** US dollars for `per` units. */
   readonly rate: string;
   readonly per: string;

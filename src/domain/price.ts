@@ -28,7 +28,7 @@ export interface Cost {
   /** One short code where the state is not `priced` or `free`, such as `unknown_model` or `no_usage`. */
   readonly why: string | null;
   /** The questions that it answers; absent where no price was looked up, or where it is a sum of many. */
-  readonly basis?: readonly PriceQuery[];
+  readonly basis?: readonly CostBasis[];
 }
 
 /** One meter's part of a cost: amount = quantity x rate / per, times all factors, rounded half-even. */
@@ -67,13 +67,19 @@ export interface PriceQuery {
   readonly isSum?: boolean;
 }
 
+/** A question that a cost answers. */
+export interface CostBasis extends PriceQuery {
+  /** The quantities were counted here. */
+  readonly isEstimated?: boolean;
+}
+
 /** Prices with all layers applied: what is shipped, refreshed, overridden by the operator, and agreed for a team or key. */
 export interface Prices {
   readonly version: string;
   /** State `priced`, or `partial` or `unpriced` with the reason. Pure: the same query gets the same answer for ever. */
   price(query: PriceQuery): Cost;
+  /** Most input tokens a model reads for one reply; null where unknown. */
+  maxInputTokens(model: string): number | null;
   /** Most output tokens a model gives in one reply; null where unknown. */
   maxOutputTokens(model: string): number | null;
 }
-  /** Most input tokens a model reads for one reply; null where unknown. */
-  maxInputTokens(model: string): number | null;

@@ -1,7 +1,7 @@
-import type { Entry } from '../domain/entry.ts';
 // Entries of a span of time, in pages. Keys of exchanges begin with their time, so that others are passed over unread.
+import type { Entry } from '../domain/entry.ts';
 import { newId } from '../domain/id.ts';
-import type { LedgerStore } from '../domain/ledger-store.ts';
+import type { Entries } from './entries.ts';
 
 const PAGE_ROWS = 200;
 const EXCHANGES = 'exc_';
@@ -14,17 +14,17 @@ const CLOCK_MS = 60_000;
 
 /** @param from,to milliseconds since 1970, [from, to) */
 export async function* entriesBetween(
-  store: LedgerStore,
+  entries: Entries,
   { from, to }: { readonly from: number; readonly to: number },
 ): AsyncGenerator<readonly Entry[]> {
   const first = newId('exc', Math.max(0, from - CLOCK_MS)).slice(0, TIMED_CHARACTERS);
   const last = newId('exc', to + CLOCK_MS).slice(0, TIMED_CHARACTERS);
   for (let after = ''; ;) {
-    const page = await store.entriesAfter(after, PAGE_ROWS);
+    const page = await entries.after(after, PAGE_ROWS);
     const those = page.filter(({ at }) => from <= at && at < to);
     if (those.length > 0) yield those;
     const end = page.at(-1)?.settleKey;
-    if (end === undefined || page.length < PAGE_ROWS) return;
+    if (end === undefined) return;
     after = end;
     if (end.startsWith(EXCHANGES)) {
       if (end < first) after = first;

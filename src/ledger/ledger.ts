@@ -299,7 +299,7 @@ export async function openLedger(parts: LedgerParts): Promise<Ledger> {
     report: openReport(store, clock),
     findEntry: entries.find,
     standingOf: (entry) => standingOf(store, entry),
-    entriesBetween: (span) => entriesBetween(store, span),
+    entriesBetween: (span) => entriesBetween(entries, span),
     async correct(corrections) {
       const at = clock.now();
       const entries = corrections.flatMap((each) => correctionEntries(each, at, bounds));

@@ -27,7 +27,7 @@ export interface PriceLayers {
 
 export type LayerName = keyof PriceLayers;
 /** The strongest first. */
-const LAYER_NAMES: readonly LayerName[] = ['contracts', 'overrides', 'refreshed', 'shipped'];
+export const LAYER_NAMES: readonly LayerName[] = ['contracts', 'overrides', 'refreshed', 'shipped'];
 
 interface Valid {
   readonly start: number;
@@ -107,10 +107,13 @@ export interface Layer {
 export function makeReady(layers: PriceLayers): readonly Layer[] {
   return LAYER_NAMES.flatMap((name) => {
     const book = layers[name];
-    // What a person of the house wrote, they answer for.
-    const trust = name === 'overrides' || name === 'contracts' ? 'operator' : 'unconfirmed';
-    return book === null ? [] : [readyLayer(name, book, trust)];
+    return book === null ? [] : [readyLayer(name, book, trustIn(name))];
   });
+}
+
+/** How sure what does not say it is. What a person of the house wrote, they answer for. */
+export function trustIn(layer: LayerName): Confidence {
+  return layer === 'overrides' || layer === 'contracts' ? 'operator' : 'unconfirmed';
 }
 
 function readyLayer(layer: LayerName, book: PriceBook, trust: Confidence): Layer {
@@ -291,7 +294,7 @@ export function rowFor(
 }
 
 /** What a dash in OpenAI's table means: what was cached or written costs what all input does. */
-const WITHOUT_DISCOUNT: Partial<Record<Meter, Meter>> = {
+export const WITHOUT_DISCOUNT: Partial<Record<Meter, Meter>> = {
   input_text_cached: 'input_text',
   input_audio_cached: 'input_audio',
   input_image_cached: 'input_image',

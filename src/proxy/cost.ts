@@ -2,10 +2,10 @@
 import type { Endpoint, EndpointGroup } from '../domain/endpoint.ts';
 import type { Admission, Observation } from '../domain/exchange.ts';
 import type { ReplyFacts, RequestFacts } from '../domain/facts.ts';
-import type { Cost, PriceQuery, Prices } from '../domain/price.ts';
+import type { Cost, CostBasis, Prices } from '../domain/price.ts';
 import type { Usage } from '../domain/usage.ts';
 import { workStartedBy } from '../openai/objects.ts';
-import { weaker } from '../openai/price-layers.ts';
+import { together } from '../openai/cost-sum.ts';
 import { markUnreportedTier } from '../openai/served-tier.ts';
 import { readImageTool } from '../openai/usage.ts';
 
@@ -52,7 +52,7 @@ export function priceOf(
   const { readings, source, problems } = usage;
   if (readings === null) return unknown('unpriced', 'no_usage');
   const served = facts?.serviceTier ?? null;
-  const query: PriceQuery = {
+  const query: CostBasis = {
     model: facts?.model ?? model,
     at: arrival.receivedAt,
     serviceTier: served,
@@ -61,29 +61,13 @@ export function priceOf(
     teamId: caller.team.id,
     keyId: caller.key.id,
     readings,
+    isEstimated: source === 'estimated',
   };
   const priced = { ...prices.price(query), basis: [query] };
   const cost = markUnreportedTier(priced, asked?.serviceTier ?? null, served);
   if (cost.amount === null) return cost;
   if (problems.length > 0) return { ...cost, state: 'partial', why: 'usage_does_not_add_up' };
   return source === 'estimated' ? { ...cost, state: 'estimated', why: 'usage_not_reported' } : cost;
-}
-
-/** Two parts of one exchange that are priced apart. */
-function together(a: Cost, b: Cost): Cost {
-  const basis = [...(a.basis ?? []), ...(b.basis ?? [])];
-  if (a.amount === null || b.amount === null) {
-    const [known, missing] = a.amount === null ? [b, a] : [a, b];
-    return known.amount === null ? known : { ...known, state: 'partial', why: missing.why, basis };
-  }
-  const doubtful = a.state === 'priced' ? b : a;
-  return {
-    ...doubtful,
-    amount: a.amount + b.amount,
-    lines: [...a.lines, ...b.lines],
-    basis,
-    confidence: b.confidence === null ? a.confidence : weaker(a.confidence, b.confidence),
-  };
 }
 
 /** Nothing reached a model: the upstream was not called, could not be reached, or said no. */

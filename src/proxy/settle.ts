@@ -1,5 +1,5 @@
 // The last word on an exchange: what it cost, and the record that others are told. Called once for each admission.
-import { basisRecords, readingRecord } from '../domain/basis.ts';
+import { basisRecords, lineRecord, readingRecord } from '../domain/basis.ts';
 import {
   ABSENT_USAGE,
   type AttemptRecord,
@@ -15,7 +15,7 @@ import type { Caller } from '../domain/key.ts';
 import { formatUsd } from '../domain/money.ts';
 import type { Cost } from '../domain/price.ts';
 import type { Refusal } from '../domain/refusal.ts';
-import { type Usage, formatQuantity } from '../domain/usage.ts';
+import type { Usage } from '../domain/usage.ts';
 import { headerValue } from '../http/headers.ts';
 import { kindMadeBy } from '../openai/objects.ts';
 import type { Turn } from '../openai/turns.ts';
@@ -205,14 +205,7 @@ function costRecord(cost: Cost, usage: Usage): CostRecord {
     state,
     pico_usd: amount === null ? null : amount.toString(),
     usd: amount === null ? null : formatUsd(amount),
-    lines: lines.map((line) => ({
-      meter: line.meter,
-      quantity: formatQuantity(line),
-      rate: line.rate,
-      per: line.per,
-      factors: line.factors,
-      pico_usd: line.amount.toString(),
-    })),
+    lines: lines.map(lineRecord),
     price_version: priceVersion,
     confidence,
     why,
