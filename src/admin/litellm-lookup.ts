@@ -83,8 +83,8 @@ export function openLookup(answers: Answers, keys: Keys, visitor: Visitor): Look
       const message = 'There is no such key; name one by its token, the SHA-256 of it, or its id.';
       throw new Refusal('not_found', message, { param: 'key' });
     },
-    team: (id) => ask('findTeam', { id }),
-    user: (id) => ask('findUser', { id }),
+    team: (id) => ask('findTeam', { id }).catch(meaning('team_id')),
+    user: (id) => ask('findUser', { id }).catch(meaning('user_id')),
     async keys(query) {
       const all: KeyView[] = [];
       let cursor: string | null | undefined;
@@ -123,6 +123,14 @@ export function teamIdOf(team: TeamView): string {
 
 export function userIdOf(user: UserView): string {
   return keptOf(user).user_id ?? user.id;
+}
+
+/** What is not there was named in a field of the request, not in its path. */
+function meaning(param: string): (error: unknown) => never {
+  return (error) => {
+    if (error instanceof Refusal) throw new Refusal(error.code, error.message, { param, cause: error });
+    throw error;
+  };
 }
 
 /** What the contract calls otherwise than LiteLLM does. */
