@@ -240,6 +240,7 @@ export async function measureMicro(): Promise<MicroResult[]> {
       tags: [],
       hold: null,
       permits: NO_PERMITS,
+      prices,
       admittedMs: systemClock.elapsedMs(),
     });
     const first = admission();

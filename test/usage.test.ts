@@ -353,11 +353,11 @@ const SAMPLES: readonly Sample[] = [
     readings: { input_text: '1000000', output_text: '200000' },
   },
   {
-    story: 'a run, whose exchanges are priced',
+    story: 'a run of an upstream that still has them',
     path: '/v1/threads/t/runs/r',
     method: 'GET',
     usage: chatTokens(5, 5),
-    readings: {},
+    readings: { input_text: '5', output_text: '5' },
   },
   { story: 'a vector store', path: '/v1/vector_stores', usage: { usage_bytes: 100 }, readings: {} },
   {

@@ -5,7 +5,7 @@ import type { ReplyFacts, RequestFacts } from './facts.ts';
 import type { ExchangeId } from './id.ts';
 import type { Caller } from './key.ts';
 import type { Permits } from './limits.ts';
-import type { Cost } from './price.ts';
+import type { Cost, Prices } from './price.ts';
 import type { Usage } from './usage.ts';
 
 /** An exchange as it came in, before anyone is known to stand behind it. */
@@ -40,6 +40,8 @@ export interface Admission {
   /** What it set aside; null where it touches no budget. */
   readonly hold: Hold | null;
   readonly permits: Permits;
+  /** In force when it was let in: a change while it runs is not its concern. */
+  readonly prices: Prices;
   /** Monotonic clock, milliseconds. */
   readonly admittedMs: number;
 }

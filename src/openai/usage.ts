@@ -30,8 +30,9 @@ const READERS: Partial<Record<EndpointGroup, Reader>> = {
   realtime: readRealtime,
   live: readLive,
   fine_tuning: readTraining,
-  // What runs cause is priced as the exchanges that it is; what is stored, day by day and minute by minute.
-  assistants: readNothing,
+  // Of an upstream that still has them: a run that is answered here is priced as the exchanges that it causes.
+  assistants: readText,
+  // Day by day and minute by minute.
   vector_stores: readNothing,
   containers: readNothing,
 };

@@ -27,7 +27,7 @@ export interface PricedAt {
 
 export function costOf(admission: Admission, observation: Observation, usage: Usage, pricedAt: PricedAt): Cost {
   const { endpoint } = admission.arrival;
-  if (endpoint?.billing === 'free' || endpoint?.billing === 'repeated' || wasInVain(observation, usage)) return NO_COST;
+  if (endpoint?.billing === 'free' || endpoint?.billing === 'repeated' || wasInVain(admission, observation, usage)) return NO_COST;
   if (endpoint === undefined) return unknown('unpriced', 'unknown_endpoint');
   if (endpoint.billing === 'unpriced') return unknown('unpriced', 'no_published_price');
   // Each turn of a socket is priced on its own; what the whole of it reports, such as seconds, is priced here.
@@ -70,10 +70,16 @@ export function priceOf(
   return source === 'estimated' ? { ...cost, state: 'estimated', why: 'usage_not_reported' } : cost;
 }
 
-/** Nothing reached a model: the upstream was not called, could not be reached, or said no. */
-function wasInVain({ attempts, ending, status }: Observation, { raw, readings }: Usage): boolean {
-  if (attempts.length === 0 || ending === 'unreachable') return true;
-  return status !== null && status >= 400 && ending === 'complete' && raw === null && readings === null;
+/**
+ * Nothing reached a model: the upstream was not called, could not be reached, or said no, whoever stayed to hear it. Of an error
+ * only what it reports is billed, and never what its request asked for.
+ */
+function wasInVain({ facts: asked }: Admission, { attempts, ending }: Observation, { raw }: Usage): boolean {
+  const last = attempts.at(-1);
+  if (last === undefined || ending === 'unreachable') return true;
+  if (last.status !== null) return last.status >= 400 && raw === null;
+  // Nobody answers half a question.
+  return asked?.isWhole === false && ending !== 'complete';
 }
 
 /** Whether the tokens of an exchange that reported none can be counted from its text. */
@@ -85,12 +91,12 @@ export function canBeEstimated(admission: Admission, observation: Observation, u
     endpoint?.billing === 'metered' &&
     endpoint.transport === 'http' &&
     TEXT_GROUPS.has(endpoint.group) &&
-    !wasInVain(observation, usage) &&
+    !wasInVain(admission, observation, usage) &&
     !isInBackground(admission.facts, observation.facts)
   );
 }
 
-const TEXT_GROUPS = new Set<EndpointGroup>(['chat', 'completions', 'responses']);
+const TEXT_GROUPS = new Set<EndpointGroup>(['chat', 'completions', 'responses', 'embeddings', 'decisions']);
 
 /** A response that was begun goes on without its client. */
 function isInBackground(asked: RequestFacts | null, facts: ReplyFacts | null): boolean {

@@ -85,6 +85,7 @@ export function openGate(parts: GateParts): Gate {
   function setAside(entrant: Entrant, places: Permits | { readonly refusal: Refusal }): Admission | Promise<Admission> {
     if ('refusal' in places) throw places.refusal;
     const tags = tagsOf(entrant);
+    const inForce = prices();
     const told = (held: Held | null): Admission => {
       if (held?.kind === 'refused') {
         places.release();
@@ -92,23 +93,23 @@ export function openGate(parts: GateParts): Gate {
       }
       const { arrival, caller, model, facts } = entrant;
       const hold = held === null || held.hold.amounts.length === 0 ? null : held.hold;
-      return { arrival, caller, model, facts, tags, hold, permits: places, admittedMs: elapsedMs() };
+      return { arrival, caller, model, facts, tags, hold, permits: places, prices: inForce, admittedMs: elapsedMs() };
     };
-    const held = entrant.isFree ? null : hold(entrant, tags);
+    const held = entrant.isFree ? null : hold(entrant, tags, inForce);
     return held instanceof Promise ? held.then(told) : told(held);
   }
 
-  function hold(entrant: Entrant, tags: readonly string[]): Held | Promise<Held> {
+  function hold(entrant: Entrant, tags: readonly string[], inForce: Prices): Held | Promise<Held> {
     const { arrival, caller, model, facts } = entrant;
     const { endpoint, receivedAt: at } = arrival;
-    const worst = ledger.worstCase({ caller, endpoint, facts, model, at, host, prices: prices() });
+    const worst = ledger.worstCase({ caller, endpoint, facts, model, at, host, prices: inForce });
     if ('refusal' in worst) return { kind: 'refused', refusal: worst.refusal };
     const endUser = facts?.endUser ?? null;
     return ledger.hold({ exchangeId: arrival.id, caller, endpoint, model, tags, endUser, worst, at });
   }
 
   function charge(admission: Admission, observation: Observation, usage: Usage): Settlement {
-    const settlement = settle(admission, observation, usage, { prices: prices(), host });
+    const settlement = settle(admission, observation, usage, { prices: admission.prices, host });
     if (parts.onWorkTold !== undefined) tellOfWork(admission, observation, parts.onWorkTold);
     const { cost } = settlement;
     const tokens = usage.readings === null ? null : tokensIn(usage.readings);
@@ -151,7 +152,7 @@ export function openGate(parts: GateParts): Gate {
       );
     },
     turn(admission, turn) {
-      const settled = settleTurn(admission, turn, { prices: prices(), host });
+      const settled = settleTurn(admission, turn, { prices: admission.prices, host });
       const { cost, usage } = settled;
       const tokens = usage.readings === null ? null : tokensIn(usage.readings);
       if (tokens !== null) admission.permits.correct(tokens);

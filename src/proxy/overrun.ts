@@ -1,7 +1,6 @@
 // A stream that costs more than was set aside for it, of a key whose streams are cut then: more is set aside as it goes on, and where
 // there is no more it ends.
 import type { Admission } from '../domain/exchange.ts';
-import type { Prices } from '../domain/price.ts';
 import { Refusal } from '../domain/refusal.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Overrun } from './carry.ts';
@@ -13,7 +12,6 @@ const STEP_TOKENS = 1000;
 
 export interface OverrunParts {
   readonly ledger: Pick<Ledger, 'extend'>;
-  readonly prices: () => Prices;
   readonly host: string;
 }
 
@@ -21,8 +19,8 @@ export function mayBeCut({ hold, caller, facts }: Admission): boolean {
   return hold !== null && caller.key.onOverrun === 'cut' && facts?.isStream === true;
 }
 
-export function openOverrun({ ledger, prices, host }: OverrunParts, admission: Admission): Overrun {
-  const { arrival, caller, model, facts, hold } = admission;
+export function openOverrun({ ledger, host }: OverrunParts, admission: Admission): Overrun {
+  const { arrival, caller, model, facts, hold, prices } = admission;
   const input = Math.ceil((facts?.bodyBytes ?? 0) / BYTES_PER_TOKEN);
   const amounts = hold?.amounts ?? [];
   // What is set aside is the same in all budgets of one unit.
@@ -48,7 +46,7 @@ export function openOverrun({ ledger, prices, host }: OverrunParts, admission: A
   };
 
   function costOf(outputTokens: number): bigint {
-    const { state, amount } = prices().price({
+    const { state, amount } = prices.price({
       model,
       at: arrival.receivedAt,
       serviceTier: facts?.serviceTier ?? null,
