@@ -1,5 +1,5 @@
-import type { Budget, BudgetScope } from '../domain/budget.ts';
 // Budgets as they are asked for, alone and with what they bind.
+import type { Budget, BudgetScope } from '../domain/budget.ts';
 import { ChangeRefused } from '../domain/change-refused.ts';
 import type { BudgetId, KeyId, TeamId, UserId } from '../domain/id.ts';
 import { Refusal } from '../domain/refusal.ts';
