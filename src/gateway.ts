@@ -182,6 +182,8 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     const admin = openAdmin({
       keys,
       ledger,
+      prices,
+      unpriced,
       audit: openAudit(store.audit),
       spool: store.spool,
       metrics,

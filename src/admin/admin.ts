@@ -145,10 +145,12 @@ function pattern(path: string): string {
 
 function bodyOf(
   stream: ReadableStream<Uint8Array> | null,
-  { body, bodyType, bodyOptional }: Route,
+  { body, bodyType, bodyOptional, bodyBytesMax: bytesMax }: Route,
 ): Promise<unknown> | undefined {
   if (body === undefined) return undefined;
-  return bodyType === JSON_LINES ? readLines(stream) : readBody(stream, body, { isOptional: bodyOptional === true });
+  return bodyType === JSON_LINES
+    ? readLines(stream)
+    : readBody(stream, body, { isOptional: bodyOptional === true, bytesMax });
 }
 
 function send(given: unknown, { status, contentType }: Route): Response {

@@ -8,12 +8,14 @@ import type { ExchangeId } from '../domain/id.ts';
 import type { Page, RecordFilter, Spool } from '../domain/stores.ts';
 import type { Keys } from '../keys/keys.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import type { PricesInForce, UnpricedWatch } from '../prices/prices.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { budgetAnswers } from './budget-answers.ts';
 import { type Answer, type Call, type RouteName, litellmRoutes, routes } from './contract.ts';
 import { pageAsked } from './input.ts';
 import { keyAnswers } from './key-answers.ts';
 import { openApiDocument } from './openapi.ts';
+import { priceAnswers } from './price-answers.ts';
 import type { OtherAnswer } from './route.ts';
 import { spendAnswers } from './spend-answers.ts';
 import { teamAnswers } from './team-answers.ts';
@@ -24,6 +26,8 @@ import { type Visitor, missing, sees, teamNamed, teamOfList } from './visitor.ts
 export interface AnswerParts {
   readonly keys: Keys;
   readonly ledger: Ledger;
+  readonly prices: PricesInForce;
+  readonly unpriced: UnpricedWatch;
   readonly audit: Audit;
   readonly spool: Spool;
   readonly clock: Clock;
@@ -46,7 +50,9 @@ export function openAnswers(parts: AnswerParts): Answers {
     index: () => ({
       name: 'Throughway admin API',
       version: health().version,
-      routes: [...Object.values(routes), ...Object.values(litellmRoutes)].map(({ method, path }) => `${method} ${path}`),
+      routes: [...Object.values(routes), ...Object.values(litellmRoutes)].map(
+        ({ method, path }) => `${method} ${path}`,
+      ),
     }),
     whoAmI: (_call, { actor, role, teamId }) => ({ actor: actor.id, role, team_id: teamId }),
     ...keyAnswers(parts),
@@ -54,6 +60,7 @@ export function openAnswers(parts: AnswerParts): Answers {
     ...userAnswers(parts),
     ...budgetAnswers(parts),
     ...spendAnswers(parts),
+    ...priceAnswers(parts),
     async listExchanges({ query }, visitor) {
       const page = pageAsked(query);
       const filter = recordFilter(query, visitor);

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { cursorIs, filter, moment, page, pageOf, span } from './fields.ts';
 import type { Route } from './route.ts';
 
-const KINDS = ['team', 'key', 'user', 'budget', 'ledger'] as const;
+const KINDS = ['team', 'key', 'user', 'budget', 'ledger', 'prices'] as const;
 
 export const auditSchema = z.object({
   seq: z.number().describe('From 1 on, without gaps.'),

@@ -8,6 +8,7 @@ import { budgetRoutes } from './budget-routes.ts';
 import { exchangeRoutes } from './exchange-routes.ts';
 import { keyRoutes } from './key-routes.ts';
 import { ledgerRoutes } from './ledger-routes.ts';
+import { priceRoutes } from './price-routes.ts';
 import type { Route } from './route.ts';
 import { teamRoutes } from './team-routes.ts';
 import { userRoutes } from './user-routes.ts';
@@ -66,6 +67,7 @@ export const routes = {
   ...budgetRoutes,
   ...exchangeRoutes,
   ...ledgerRoutes,
+  ...priceRoutes,
   ...auditRoutes,
   ...assistantRoutes,
   health: {

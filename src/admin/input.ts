@@ -43,9 +43,9 @@ export async function readLines(stream: ReadableStream<Uint8Array> | null): Prom
 export async function readBody(
   stream: ReadableStream<Uint8Array> | null,
   schema: z.ZodType,
-  { isOptional }: { readonly isOptional: boolean },
+  { isOptional, bytesMax = BODY_BYTES_MAX }: { readonly isOptional: boolean; readonly bytesMax?: number | undefined },
 ): Promise<unknown> {
-  const bytes = await readWhole(stream, BODY_BYTES_MAX);
+  const bytes = await readWhole(stream, bytesMax);
   if (isOptional && bytes.length === 0) return check(schema, {}, 'field');
   let body: unknown;
   try {

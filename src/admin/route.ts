@@ -18,6 +18,8 @@ export interface Route {
   readonly bodyOptional?: true;
   readonly status: 200 | 201;
   readonly answer: z.ZodType;
+  /** Of the body, where it may be larger than others. */
+  readonly bodyBytesMax?: number;
   /** Of the body, where it is no JSON: then it is read as text. */
   readonly bodyType?: typeof JSON_LINES;
   /** Of the answer, where it is no JSON. */

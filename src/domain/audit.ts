@@ -12,7 +12,7 @@ export interface Actor {
 
 export const SYSTEM: Actor = { id: 'system', address: null };
 
-export type AuditKind = 'team' | 'key' | 'user' | 'budget' | 'ledger';
+export type AuditKind = 'team' | 'key' | 'user' | 'budget' | 'ledger' | 'prices';
 
 /** What is done, in one word behind the kind: `suspended`, of a key. */
 export type AuditAction =
@@ -25,7 +25,9 @@ export type AuditAction =
   | 'deleted'
   | 'token_made'
   | 'token_revoked'
-  | 'mended';
+  | 'mended'
+  | 'refreshed'
+  | 'repriced';
 
 /** Given along with a change to whoever keeps it. */
 export interface Deed {

@@ -7,11 +7,11 @@ import { type OpenPrices, buildPrices } from '../openai/prices.ts';
 import type { Log } from '../telemetry/log.ts';
 import { type FindTeamId, type PriceSettings, readOwnPrices } from './own-prices.ts';
 
-export type { PriceSettings } from './own-prices.ts';
-export { explainCost, type ExplainedCost, type ExplainedLine } from './explain.ts';
-export { planRefresh, type PriceDocument, type RefreshPlan } from './refresh.ts';
-export { reprice, type RepriceReport } from './reprice.ts';
-export { openUnpricedWatch } from './unpriced-watch.ts';
+export { type CostToExplain, type ExplainedCost, costToExplain, explainCost } from './explain.ts';
+export { type RefreshPlan, planRefresh } from './refresh.ts';
+export { reprice } from './reprice.ts';
+export { type UnpricedWatch, openUnpricedWatch } from './unpriced-watch.ts';
+export { verifyPrices } from './verify.ts';
 
 export interface PricesInForce {
   current(): OpenPrices;
