@@ -1,7 +1,7 @@
 // Reads what a request brings, checks it against the contract, and says what is wrong with it.
 import type { z } from 'zod';
 
-import { describeIssues } from '../config/issues.ts';
+import { describeIssues, dotted } from '../config/issues.ts';
 import { Refusal } from '../domain/refusal.ts';
 import type { Page } from '../domain/stores.ts';
 import { LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX } from './fields.ts';
@@ -81,10 +81,10 @@ export function check(schema: z.ZodType, written: unknown, noun: string): unknow
   const parsed = schema.safeParse(written);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
-  const param = issue?.code === 'unrecognized_keys' ? issue.keys[0] : issue?.path[0];
+  const path = [...(issue?.path ?? []), ...(issue?.code === 'unrecognized_keys' ? issue.keys.slice(0, 1) : [])];
   throw new Refusal(
     'bad_request',
     describeIssues(parsed.error, schema, written, noun).join('\n'),
-    param === undefined ? {} : { param: String(param) },
+    path.length === 0 ? {} : { param: dotted(path) },
   );
 }

@@ -29,7 +29,7 @@ export function adviseName(name: string, known: readonly string[]): string {
 }
 
 /** `upstream.credentials[0].apiKey`. */
-function dotted(path: readonly PropertyKey[]): string {
+export function dotted(path: readonly PropertyKey[]): string {
   return path
     .map(String)
     .join('.')
