@@ -11,6 +11,7 @@ import { SYSTEM } from './domain/audit.ts';
 import { type Clock, systemClock } from './domain/clock.ts';
 import { Refusal } from './domain/refusal.ts';
 import { openEstimates } from './estimates/estimates.ts';
+import { LITELLM_TAGS_HEADERS, TAGS_HEADER } from './http/headers.ts';
 import { sendJson, sendRefusal } from './http/reply.ts';
 import { type DownstreamReply, type DownstreamRequest, openListener } from './http/server.ts';
 import { Handshake } from './http/websocket.ts';
@@ -21,7 +22,7 @@ import { startLogging } from './logging/logging.ts';
 import { ENDPOINTS } from './openai/endpoint-rows.ts';
 import { shippedPrices } from './openai/shipped-prices.ts';
 import { openPrices, openUnpricedWatch } from './prices/prices.ts';
-import { type Records, openGate, openGenerate, openProxy } from './proxy/proxy.ts';
+import { type Records, openGate, openGenerate, openLitellmHeaders, openProxy } from './proxy/proxy.ts';
 import { openSettlement } from './settlement/settlement.ts';
 import { openStore } from './store/store.ts';
 import { type Log, openLog } from './telemetry/log.ts';
@@ -124,11 +125,13 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
       log,
     });
     opened.push(() => prices.close());
+    const isLitellm = config.compatibility.litellm === 'on';
     const gate = openGate({
       limiter,
       ledger,
       estimates,
       prices: () => prices.current(),
+      tagHeaders: isLitellm ? [TAGS_HEADER, ...LITELLM_TAGS_HEADERS] : [TAGS_HEADER],
       host: new URL(config.upstream.baseUrl).host,
       elapsedMs: clock.elapsedMs,
       onWorkTold: (told) => settlement.told(told),
@@ -162,7 +165,11 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     );
     opened.push(() => assistants.close());
     const emulation = config.assistants.mode === 'emulate' ? assistants.emulation : null;
-    const proxy = openProxy({ keys, gate, badKey: limiter.badKey, upstream, records, emulation, clock, log }, config);
+    const litellm = isLitellm ? openLitellmHeaders(ledger, clock) : null;
+    const proxy = openProxy(
+      { keys, gate, badKey: limiter.badKey, upstream, records, emulation, litellm, clock, log },
+      config,
+    );
     opened.push(() => proxy.close());
     opened.push(keys.onClosed(({ covers }) => proxy.stop(covers)));
     const active = () => proxy.active() + generator.active() + assistants.active();

@@ -188,6 +188,17 @@ export const settingsSchema = z.strictObject({
     })
     .prefault({}),
   assistants: assistantsSettings,
+  compatibility: z
+    .strictObject({
+      litellm: z
+        .enum(['off', 'on'], 'write on or off')
+        .default('off')
+        .describe(
+          '`on`: replies tell `x-litellm-call-id` and, where the cost is known in time, `x-litellm-response-cost`, `x-litellm-key-spend` and `x-litellm-key-max-budget`; the request headers `x-litellm-tags` and `tags` give tags.',
+        ),
+    })
+    .prefault({})
+    .describe('What clients of another gateway rely on.'),
   settlement: settlementSettings,
   webhooks: webhookSettings(secretReference),
   logging: z

@@ -4,6 +4,8 @@ import type { BudgetId, ExchangeId, KeyId, TeamId, UserId } from './id.ts';
 import type { Money } from './money.ts';
 
 export type BudgetWindow = 'total' | 'minute' | 'hour' | 'day' | 'week' | 'month';
+/** `total` never ends. */
+export const WINDOWS_WIDEST_FIRST: readonly BudgetWindow[] = ['total', 'month', 'week', 'day', 'hour', 'minute'];
 export type BudgetUnit = 'money' | 'tokens';
 export type BudgetScope = 'key' | 'team' | 'user' | 'end_user' | 'model' | 'tag' | 'global';
 

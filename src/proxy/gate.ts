@@ -9,7 +9,7 @@ import type { Prices } from '../domain/price.ts';
 import type { Refusal } from '../domain/refusal.ts';
 import { type Usage, tokensIn } from '../domain/usage.ts';
 import type { Estimates, RequestSample } from '../estimates/estimates.ts';
-import { TAGS_HEADER, headerValue } from '../http/headers.ts';
+import { headerValue } from '../http/headers.ts';
 import type { Fit, Held, Ledger } from '../ledger/ledger.ts';
 import type { Limiter } from '../limits/limits.ts';
 import { workToldBy } from '../openai/objects.ts';
@@ -25,6 +25,8 @@ export interface GateParts {
   readonly ledger: Ledger;
   readonly estimates: Pick<Estimates, 'estimateUsage'>;
   readonly prices: () => Prices;
+  /** Request headers that give tags, divided by commas. */
+  readonly tagHeaders: readonly string[];
   /** Host of the upstream, on which prices may depend. */
   readonly host: string;
   readonly elapsedMs: () => number;
@@ -84,7 +86,7 @@ export function openGate(parts: GateParts): Gate {
 
   function setAside(entrant: Entrant, places: Permits | { readonly refusal: Refusal }): Admission | Promise<Admission> {
     if ('refusal' in places) throw places.refusal;
-    const tags = tagsOf(entrant);
+    const tags = tagsOf(entrant, parts.tagHeaders);
     const inForce = prices();
     const told = (held: Held | null): Admission => {
       if (held?.kind === 'refused') {
@@ -184,10 +186,11 @@ function tellOfWork(
 }
 
 /** Those of the team and the key, and those that the client names for this request, each once. */
-function tagsOf({ arrival, caller }: Entrant): readonly string[] {
-  const named = headerValue(arrival.rawHeaders, TAGS_HEADER);
-  if (named === null) return tagsOfCaller(caller);
+function tagsOf({ arrival, caller }: Entrant, names: readonly string[]): readonly string[] {
+  const named = names.map((name) => headerValue(arrival.rawHeaders, name)).filter((value) => value !== null);
+  if (named.length === 0) return tagsOfCaller(caller);
   const own = named
+    .join()
     .split(',', TAGS_MAX)
     .map((tag) => tag.trim().slice(0, TAG_CHARACTERS_MAX))
     .filter((tag) => tag !== '');

@@ -11,7 +11,7 @@ import { Refusal } from '../domain/refusal.ts';
 import { type RequestSample, sampleOf } from '../estimates/estimates.ts';
 import { type BodyPart, NO_BODY, announcedLength } from '../http/body.ts';
 import { type Cors, corsRules } from '../http/cors.ts';
-import { COST_HEADER, EXCHANGE_ID_HEADER, headerValue } from '../http/headers.ts';
+import { COST_HEADER, EXCHANGE_ID_HEADER, LITELLM_CALL_ID_HEADER, headerValue } from '../http/headers.ts';
 import { sendNothing, sendRefusal } from '../http/reply.ts';
 import type { DownstreamReply, DownstreamRequest } from '../http/server.ts';
 import type { Handshake } from '../http/websocket.ts';
@@ -28,6 +28,7 @@ import { type Carried, type CarryParts, carry, carryOptions } from './carry.ts';
 import { EMULATED_BODY_BYTES_MAX, emulate } from './emulate.ts';
 import { FirstPartWait } from './first-part.ts';
 import type { Entrant, Gate } from './gate.ts';
+import type { LitellmHeaders } from './litellm-headers.ts';
 import { type Records, intentOf } from './records.ts';
 import { recordOf, refusalRecord, turnRecord } from './settle.ts';
 import { type TunnelParts, tunnel, tunnelOptions } from './tunnel.ts';
@@ -36,6 +37,7 @@ import { WholeBodyWait } from './whole-body.ts';
 
 export { openGate } from './gate.ts';
 export { openGenerate } from './generate.ts';
+export { openLitellmHeaders } from './litellm-headers.ts';
 export type { Records } from './records.ts';
 
 export interface ProxyParts {
@@ -47,6 +49,8 @@ export interface ProxyParts {
   readonly records: Records;
   /** Answers what this gateway serves itself; null where everything goes upstream. */
   readonly emulation?: Emulation | null;
+  /** What LiteLLM's clients read; null where nobody asked for it. */
+  readonly litellm?: LitellmHeaders | null;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -73,7 +77,7 @@ export interface Proxy {
 }
 
 export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
-  const { keys, gate, records, clock, log } = parts;
+  const { keys, gate, records, litellm = null, clock, log } = parts;
   const cors = corsRules(settings.cors.origins);
   const running = new Set<{ cut(): void }>();
   /** Those of them that a key which opens no more takes along, and those that it let in and that are not carried yet. */
@@ -119,7 +123,7 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
       arrival,
       request,
       reply,
-      ownHeaders: [EXCHANGE_ID_HEADER, arrival.id, ...cors.headersFor(origin)],
+      ownHeaders: [...ownHeadersOf(arrival), ...cors.headersFor(origin)],
       keptBytes: 0,
       wait: null,
       isClosed: false,
@@ -138,6 +142,10 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
     return true;
   }
 
+  function ownHeadersOf({ id }: Arrival): string[] {
+    return litellm === null ? [EXCHANGE_ID_HEADER, id] : [EXCHANGE_ID_HEADER, id, LITELLM_CALL_ID_HEADER, id];
+  }
+
   function upgrade(handshake: Handshake): boolean {
     let arrival: Arrival | null;
     try {
@@ -147,7 +155,7 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
       return true;
     }
     if (arrival === null) return false;
-    const ownHeaders = [EXCHANGE_ID_HEADER, arrival.id];
+    const ownHeaders = ownHeadersOf(arrival);
     const exchange: BegunSocket = { arrival, handshake, ownHeaders, wait: null, isClosed: false };
     try {
       const subprotocols = handshake.subprotocols();
@@ -403,7 +411,7 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
       (observation, release) => {
         forget(emulated);
         letGo(exchange);
-        finish(gate.leaveFree(admission, observation), release);
+        finish(gate.leaveFree(admission, observation), release, reply);
       },
     );
     keep(emulated, admission.caller);
@@ -431,7 +439,7 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
         letGo(exchange);
         // What stood behind the first part of the body was seen as it went by.
         const seen = first.isWhole ? admission : { ...admission, ...seenOf(arrival, scan) };
-        whenSettled(gate.leave(seen, observation, sample), (settlement) => finish(settlement, release));
+        whenSettled(gate.leave(seen, observation, sample), (settlement) => finish(settlement, release, reply));
       },
     );
     keep(carried, admission.caller);
@@ -448,7 +456,7 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
     carriedFor.delete(carried);
   }
 
-  function finish(settlement: Settlement, release: (headers?: readonly string[]) => void): void {
+  function finish(settlement: Settlement, release: (headers?: readonly string[]) => void, reply: DownstreamReply): void {
     const record = recordOf(settlement);
     records.writeRecord(record, (error) => {
       logUnwritten(record, error);
@@ -456,7 +464,8 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
       const { usd, state } = record.cost;
       // Of what is free there is nothing to tell.
       if (usd === null || state === 'free') release();
-      else release([COST_HEADER, usd]);
+      else if (litellm === null || reply.headersSent) release([COST_HEADER, usd]);
+      else tellLitellm(litellm.of(settlement, usd), (headers) => release([COST_HEADER, usd, ...headers]));
     });
   }
 
@@ -562,6 +571,11 @@ const READ_BODY_BYTES_MAX = 32 * 1024 * 1024;
 
 function closedRefusal(): Refusal {
   return new Refusal('invalid_api_key', 'The virtual key of this exchange was closed while it ran.');
+}
+
+function tellLitellm(headers: readonly string[] | Promise<readonly string[]>, tell: (headers: readonly string[]) => void) {
+  if (headers instanceof Promise) void headers.then(tell);
+  else tell(headers);
 }
 
 function whenSettled(settled: Settlement | Promise<Settlement>, next: (settlement: Settlement) => void): void {
