@@ -1,5 +1,5 @@
-// Writes what is listed twice: the settings, the command line's help and the admin API's routes into their pages in docs/.
-// Run it with `node scripts/reference-docs.ts` after a change of src/config/, src/cli/ or src/admin/contract.ts; a test compares.
+// Writes what is listed twice: the settings, the command line's help, the admin API's routes and the cost of each operation into
+// their pages in docs/. Run it with `node scripts/reference-docs.ts` after a change of any of them; a test compares.
 import { readFileSync, writeFileSync } from 'node:fs';
 
 import type { Command } from 'commander';
@@ -8,12 +8,14 @@ import { z } from 'zod';
 import { type Route, routes } from '../src/admin/contract.ts';
 import { buildProgram } from '../src/cli/cli.ts';
 import { settingsSchema } from '../src/config/config.ts';
+import { costTable } from './cost-table.ts';
 
 /** Page to the part of it that is made here, between `<!-- made by ... -->` and `<!-- end -->`. */
 export const PAGES: Readonly<Record<string, () => string>> = {
   'docs/configuration.md': settings,
   'docs/cli.md': commands,
   'docs/admin-api.md': adminRoutes,
+  'docs/cost.md': costTable,
 };
 
 const PART = /(<!-- made by scripts\/reference-docs.ts -->\n)[^]*(<!-- end -->)/;
