@@ -91,6 +91,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
       ...store.spool,
       writeRecord(record, written) {
         unpriced.see(record);
+        metrics.observeUnpriced(record);
         // A turn is a part of an exchange that is counted as a whole.
         if (record.kind === 'exchange') metrics.observe(record);
         store.spool.writeRecord(record, written);

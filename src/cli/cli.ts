@@ -6,6 +6,7 @@ import { VERSION } from '../telemetry/version.ts';
 import { addAssistants } from './assistants.ts';
 import { addKeys } from './keys.ts';
 import { addLogs } from './logs.ts';
+import { addPrices } from './prices.ts';
 import { addSandbox } from './sandbox.ts';
 import { addServe } from './serve.ts';
 import { addStart } from './start.ts';
@@ -34,6 +35,6 @@ export function buildProgram(): Command {
     )
     .version(VERSION)
     .exitOverride();
-  for (const add of [addServe, addStart, addKeys, addLogs, addAssistants, addSandbox]) add(program);
+  for (const add of [addServe, addStart, addKeys, addLogs, addPrices, addAssistants, addSandbox]) add(program);
   return program;
 }

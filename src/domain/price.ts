@@ -31,6 +31,11 @@ export interface Cost {
   readonly basis?: readonly CostBasis[];
 }
 
+/** The first code of `why` without what it is about, such as `no_rate`: there are few of these. */
+export function codeOf(why: string | null): string {
+  return /^[a-z_]+/.exec(why ?? '')?.[0] ?? 'unknown';
+}
+
 /** One meter's part of a cost: amount = quantity x rate / per, times all factors, rounded half-even. */
 export interface CostLine {
   readonly meter: Meter;

@@ -2,6 +2,7 @@
 import type { Clock } from '../domain/clock.ts';
 import type { ExchangeRecord } from '../domain/exchange-record.ts';
 import type { PriceStore, Unpriced } from '../domain/price-store.ts';
+import { codeOf } from '../domain/price.ts';
 import type { Log } from '../telemetry/log.ts';
 
 export interface UnpricedWatch {
@@ -79,7 +80,7 @@ export function openUnpricedWatch({ store, clock, log }: WatchParts): UnpricedWa
       const seen: Unpriced = {
         model: nameOf(model_served ?? model_requested),
         endpoint: endpoint ?? 'unknown',
-        reason: reasonOf(cost.why),
+        reason: codeOf(cost.why),
         count: 1,
         firstSeenAt: at,
         lastSeenAt: at,
@@ -96,11 +97,6 @@ export function openUnpricedWatch({ store, clock, log }: WatchParts): UnpricedWa
       await write();
     },
   };
-}
-
-/** The first code without what it is about: there are few of these. */
-export function reasonOf(why: string | null): string {
-  return /^[a-z_]+/.exec(why ?? '')?.[0] ?? 'unknown';
 }
 
 function nameOf(model: string | null): string {

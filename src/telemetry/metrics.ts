@@ -2,10 +2,13 @@
 import { Counter, Gauge, Registry, collectDefaultMetrics } from 'prom-client';
 
 import type { ExchangeRecord } from '../domain/exchange-record.ts';
+import { codeOf } from '../domain/price.ts';
 
 export interface Metrics {
   /** Counts an arrival by its record, whether it was let through or refused. */
   observe(record: ExchangeRecord): void;
+  /** Counts what has no price: an exchange, or one turn of a socket. */
+  observeUnpriced(record: ExchangeRecord): void;
   /** What Prometheus reads. */
   text(): Promise<string>;
 }
@@ -32,6 +35,8 @@ export function openMetrics({ activeExchanges, refusedWrites, lateWork }: Gauges
   // By endpoint, status and ending: nested, because joining them to one name would cost more than all the rest.
   const exchanges = new Map<string, Map<number, Map<string, Series>>>();
   const refusals = new Map<string, number>();
+  /** By reason, then by endpoint: both are few. */
+  const unpriced = new Map<string, Map<string, number>>();
   const registry = new Registry();
   const registers = [registry];
 
@@ -57,6 +62,18 @@ export function openMetrics({ activeExchanges, refusedWrites, lateWork }: Gauges
     collect() {
       this.reset();
       for (const [code, count] of refusals) this.inc({ code }, count);
+    },
+  });
+  new Counter({
+    name: 'throughway_unpriced_total',
+    help: 'Exchanges and turns of sockets that have no price, which is not zero, by reason and endpoint.',
+    labelNames: ['reason', 'endpoint'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [reason, byEndpoint] of unpriced) {
+        for (const [endpoint, count] of byEndpoint) this.inc({ reason, endpoint }, count);
+      }
     },
   });
   new Gauge({
@@ -94,6 +111,12 @@ export function openMetrics({ activeExchanges, refusedWrites, lateWork }: Gauges
     observe({ endpoint, status, ending, refusal }) {
       if (refusal !== null) refusals.set(refusal, (refusals.get(refusal) ?? 0) + 1);
       else seriesOf(exchanges, endpoint ?? 'unknown', status ?? 0, ending ?? 'unknown').count++;
+    },
+    observeUnpriced({ cost, endpoint }) {
+      if (cost.state !== 'unpriced') return;
+      const reason = codeOf(cost.why);
+      const byEndpoint = unpriced.get(reason) ?? added(unpriced, reason, new Map<string, number>());
+      byEndpoint.set(endpoint ?? 'unknown', (byEndpoint.get(endpoint ?? 'unknown') ?? 0) + 1);
     },
     text: async () => `${await registry.metrics()}${await processRegistry().metrics()}`,
   };
