@@ -2,6 +2,7 @@
 // its end, no output of a model becomes two messages, and every run ends in its time.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setImmediate, setTimeout } from 'node:timers/promises';
 
 import fc from 'fast-check';
 
@@ -10,6 +11,7 @@ import { type RunStep, isTerminal } from '../../src/domain/run.ts';
 import type { Frame } from '../support/desk.ts';
 import { handClock } from '../support/engines.ts';
 import {
+  type Death,
   type MortalStore,
   type OpenDatabases,
   assertFold,
@@ -26,15 +28,22 @@ import { type Any, type Replica, beginRun, openReplica } from '../support/runs.t
 type Step =
   | { readonly do: 'create' | 'cancel' | 'submit' | 'read'; readonly thread: number; readonly on: number }
   | { readonly do: 'turn'; readonly ms: number }
-  /** After some more calls of its store, or at once. */
-  | { readonly do: 'kill'; readonly on: number; readonly calls: number }
-  | { readonly do: 'wait'; readonly ticks: number };
+  /**
+   * After some more calls of its store, or at once, it dies and another one comes up; or stands still, until the next one does or
+   * the story ends. Its leases may be over by the time the next step comes.
+   */
+  | { readonly do: 'kill' | 'stall'; readonly on: number; readonly calls: number; readonly lapses: boolean }
+  /** Turns of the event loop, in which words come. */
+  | { readonly do: 'wait'; readonly ticks: number }
+  /** Long enough for a replica to look for runs, or to write what nobody waits for. */
+  | { readonly do: 'rest'; readonly ms: number };
 
 /** How a model call goes. */
-const PLAYS = ['answer', 'call', 'late', 'break', 'stuck', 'unended', 'fail'] as const;
+const PLAYS = ['answer', 'answer', 'call', 'late', 'break', 'stuck', 'unended', 'unended', 'fail'] as const;
 type Play = (typeof PLAYS)[number];
 
 const TTL_SECONDS = 600;
+const LEASE_MS = 2_000;
 const FUNCTION = { tools: [{ type: 'function', function: { name: 'ask' } }] };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -48,20 +57,34 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     }),
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('turn' as const), ms: fc.constantFrom(500, 3_000, 400_000) }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('kill' as const), on: fc.nat(1), calls: fc.nat(6) }) },
-  { weight: 4, arbitrary: fc.record({ do: fc.constant('wait' as const), ticks: fc.integer({ min: 1, max: 30 }) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constantFrom('kill' as const, 'stall' as const),
+      on: fc.nat(1),
+      calls: fc.constantFrom(0, 0, 0, 1, 2, 3, 4, 5, 6),
+      lapses: fc.boolean(),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('wait' as const), ticks: fc.integer({ min: 1, max: 30 }) }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('rest' as const), ms: fc.constantFrom(5, 20, 60) }) },
 );
-const play: fc.Arbitrary<Play> = fc.constantFrom(...PLAYS);
+const story = fc.record({
+  steps: fc.array(step, { minLength: 3, maxLength: 18 }),
+  plays: fc.array(fc.constantFrom(...PLAYS), { minLength: 1, maxLength: 8 }),
+});
+/** Told at the same time, each on stores of its own: what takes long is to wait for the sweep. */
+const STORIES = 5;
 
 onSharedStores('any order of things', (open) => {
   test('keeps to the rules of runs', { timeout: 300_000 }, async () => {
     await fc.assert(
-      fc.asyncProperty(
-        fc.array(step, { minLength: 3, maxLength: 14 }),
-        fc.array(play, { minLength: 1, maxLength: 8 }),
-        (steps, plays) => tellStory(open, steps, plays),
-      ),
-      { numRuns: 15, endOnFailure: true },
+      fc.asyncProperty(fc.array(story, { minLength: STORIES, maxLength: STORIES }), async (stories) => {
+        const told = await Promise.allSettled(stories.map(({ steps, plays }) => tellStory(open, steps, plays)));
+        for (const [i, outcome] of told.entries())
+          if (outcome.status === 'rejected') throw new Error(`in story ${i}`, { cause: outcome.reason });
+      }),
+      { numRuns: 12, endOnFailure: true },
     );
   });
 
@@ -99,6 +122,7 @@ async function tellStory(open: OpenDatabases, steps: readonly Step[], plays: rea
   upstream.script(() => scriptOf(plays[calls % plays.length]!, calls++));
 
   const alive: { replica: Replica; mortal: MortalStore }[] = [];
+  const doomed: MortalStore[] = [];
   const start = (i: number) => {
     const database = i === 0 ? databases.first : databases.second;
     const mortal = mortalStore(database);
@@ -107,7 +131,7 @@ async function tellStory(open: OpenDatabases, steps: readonly Step[], plays: rea
       database,
       store: mortal.store,
       clock,
-      times: { leaseMs: 2_000, heartbeatMs: 200, claimMs: 20 },
+      times: { leaseMs: LEASE_MS, heartbeatMs: 200, claimMs: 5 },
       settings: { runTtlSeconds: TTL_SECONDS },
     });
     alive[i] = { replica, mortal };
@@ -132,16 +156,32 @@ async function tellStory(open: OpenDatabases, steps: readonly Step[], plays: rea
       threads.push((await observer.ok('POST', '/threads', { messages: [{ role: 'user', content: 'Hi' }] })).id);
 
     for (const one of steps) {
-      if (one.do === 'turn') clock.turn(one.ms);
-      else if (one.do === 'wait') for (let i = 0; i < one.ticks; i++) await tick();
-      else if (one.do === 'kill') {
+      if ('thread' in one) await ask(one, threads[one.thread]!, assistant.id);
+      else if (one.do === 'turn') clock.turn(one.ms);
+      else if (one.do === 'wait') for (let i = 0; i < one.ticks; i++) await setImmediate();
+      else if (one.do === 'rest') await setTimeout(one.ms);
+      else {
         const { mortal } = alive[one.on]!;
-        if (one.calls === 0) mortal.die();
-        else mortal.die({ at: one.calls % 2 === 0 ? 'before' : 'after', call: 'any of a worker', n: one.calls });
-        start(one.on);
-      } else await ask(one, threads[one.thread]!, assistant.id);
+        const at = one.calls % 2 === 0 ? 'before' : 'after';
+        const when: Death | undefined = one.calls === 0 ? undefined : { at, call: 'any of a worker', n: one.calls };
+        if (one.do === 'kill') {
+          mortal.die(when);
+          doomed.push(mortal);
+          start(one.on);
+        } else {
+          for (const other of alive) other.mortal.goOn();
+          mortal.stall(when);
+        }
+        if (one.lapses) clock.turn(LEASE_MS);
+      }
       await assertOneActive(threads);
     }
+
+    // What was lost is taken over, and who stood still finds that it is too late.
+    clock.turn(LEASE_MS);
+    await setTimeout(50);
+    for (const { mortal } of alive) mortal.goOn();
+    await setTimeout(10);
 
     // Every run ends within two seconds of its time: the sweep looks every second, by the wall.
     clock.turn(TTL_SECONDS * 1000 + 2_000);
@@ -151,7 +191,7 @@ async function tellStory(open: OpenDatabases, steps: readonly Step[], plays: rea
         const found = await observer.ok('GET', `/threads/${thread}/runs/${run}`);
         if (isTerminal(found.status)) break;
         assert.ok(performance.now() < deadline, `the run is ${found.status} two seconds after its time`);
-        await new Promise((resolve) => setTimeout(resolve, 20));
+        await setTimeout(20);
       }
     }
     for (const { thread, run, reading } of begun.values()) await assertStory(thread, run, await reading);
@@ -160,7 +200,9 @@ async function tellStory(open: OpenDatabases, steps: readonly Step[], plays: rea
       await observer.ok('POST', `/threads/${thread}/messages`, { role: 'user', content: 'Free?' });
   } finally {
     readers.abort();
-    for (const { replica, mortal } of alive) if (!mortal.isDead()) await replica.close();
+    for (const mortal of doomed) mortal.die();
+    for (const { mortal } of alive) mortal.goOn();
+    for (const { replica } of alive) await replica.close();
     await observer.close();
     await databases.close();
   }
@@ -247,12 +289,6 @@ async function tellStory(open: OpenDatabases, steps: readonly Step[], plays: rea
 
 function isOfFunctions({ details }: RunStep): boolean {
   return details.type === 'tool_calls' && details.tool_calls.some(({ type }) => type === 'function');
-}
-
-function tick(): Promise<void> {
-  return new Promise((resolve) => {
-    setImmediate(resolve);
-  });
 }
 
 const never = new Promise<void>(() => {});

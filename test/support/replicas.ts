@@ -79,6 +79,10 @@ export interface MortalStore {
   readonly isDead: () => boolean;
   /** At once, or at a moment that is still to come. */
   die(death?: Death): void;
+  /** Stands still from then on: what it asks is asked when it goes on, which may be too late. */
+  stall(at?: Death): void;
+  /** Whatever was to befall it does not any more. */
+  goOn(): void;
 }
 
 /** From its death on nothing that the process asks of the store is ever answered. */
@@ -87,11 +91,23 @@ export function mortalStore(database: Engine, fate: Death | null = null): Mortal
   let death = fate;
   let left = fate?.n ?? 1;
   let isDead = false;
+  let stalled: PromiseWithResolvers<void> | null = null;
+  const die = () => {
+    isDead = true;
+  };
+  const stall = () => {
+    stalled ??= Promise.withResolvers();
+  };
+  let befall = die;
+  const expect = (what: () => void, at: Death | undefined) => {
+    if (at === undefined) what();
+    else [befall, death, left] = [what, at, at.n ?? 1];
+  };
   const never = () => new Promise<never>(() => {});
-  const strikes = (at: Death['at'], name: string): boolean => {
-    if (death?.at !== at) return false;
+  const look = (at: Death['at'], name: string): void => {
+    if (death?.at !== at) return;
     const isMeant = death.call === 'any of a worker' ? isOfWorker(name) : death.call === name;
-    return isMeant && --left === 0;
+    if (isMeant && --left === 0) befall();
   };
   const store = new Proxy(real, {
     get(target, name: string) {
@@ -99,10 +115,11 @@ export function mortalStore(database: Engine, fate: Death | null = null): Mortal
       // Telling the time needs no store.
       if (typeof member !== 'function' || name === 'now') return member;
       return async (...asked: readonly unknown[]) => {
-        if (strikes('before', name)) isDead = true;
+        look('before', name);
         if (isDead) return never();
+        if (stalled !== null) await stalled.promise;
         const answered: unknown = await (member as (...asked: readonly unknown[]) => unknown)(...asked);
-        if (answered !== null && strikes('after', name)) isDead = true;
+        if (answered !== null) look('after', name);
         return isDead ? never() : answered;
       };
     },
@@ -110,9 +127,12 @@ export function mortalStore(database: Engine, fate: Death | null = null): Mortal
   return {
     store,
     isDead: () => isDead,
-    die(at) {
-      if (at === undefined) isDead = true;
-      else [death, left] = [at, at.n ?? 1];
+    die: (at) => expect(die, at),
+    stall: (at) => expect(stall, at),
+    goOn: () => {
+      death = null;
+      stalled?.resolve();
+      stalled = null;
     },
   };
 }
