@@ -37,6 +37,8 @@ export function openSqlite(file: string, clock: Clock, durability: 'group' | 'st
     wakeups,
     async close() {
       await wakeups.close();
+      // What the keeper says from here on finds no connection any more.
+      disk.standStill = async () => {};
       await db.destroy();
       await disk.close();
     },
