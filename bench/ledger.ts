@@ -132,7 +132,7 @@ function aCaller(n: number): Caller {
   return { team, key, user: null };
 }
 
-function anEntry({ key, team }: Caller, at: number, budgetId: BudgetId): Entry {
+export function anEntry({ key, team }: Caller, at: number, budgetId: BudgetId): Entry {
   const settleKey = newId('exc', at);
   return {
     settleKey,

@@ -1,4 +1,4 @@
-// npm run bench -- [--only json,rate,sse,transfer,assistants,micro,ledger] [--quick] [--rounds N] [--variants direct,nginx,...]
+// npm run bench -- [--only json,rate,sse,transfer,assistants,micro,ledger,admission] [--quick] [--rounds N] [--variants direct,nginx,...]
 //   [--against FILE] [--json FILE] [--docs]; --against names the src/main.ts of another checkout, measured beside this one.
 // Prints ratios of one run, side by side. docs/benchmarks.md says what each row means.
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -78,7 +78,7 @@ function writeLastRun(text: string): void {
   writeFileSync(page, `${before}${marker}\n${text.trimEnd()}\n`);
 }
 
-const names = chosen(flags.only, [...Object.keys(sectionMakers), 'assistants', 'micro', 'ledger'], 'only');
+const names = chosen(flags.only, [...Object.keys(sectionMakers), 'assistants', 'micro', 'ledger', 'admission'], 'only');
 const contestants = chosen(
   flags.variants,
   variants.map(({ name }) => name),
@@ -102,6 +102,10 @@ if (names.includes('micro')) {
 if (names.includes('ledger')) {
   const { formatLedger, measureLedger } = await import('./ledger.ts');
   texts.push(formatLedger(await measureLedger(flags.quick ? 0.1 : 1)));
+}
+if (names.includes('admission')) {
+  const { formatAdmission, measureAdmission } = await import('./admission.ts');
+  texts.push(formatAdmission(await measureAdmission(flags.quick ? 0.1 : 1)));
 }
 const text = [...texts, formatTargets(sections)].join('\n');
 console.log(text);
