@@ -1,4 +1,5 @@
 // LiteLLM writes budgets into what they bind; here each is a thing of its own. From the one to the other, and back. Pure.
+import { WINDOWS_WIDEST_FIRST } from '../domain/budget.ts';
 import { formatUsd, parseUsd } from '../domain/money.ts';
 import type { Answer, BodyOf } from './contract.ts';
 import { durationOf, windowOf } from './litellm-durations.ts';
@@ -30,12 +31,10 @@ export interface BudgetChanges {
   readonly removed: readonly string[];
 }
 
-const WINDOWS = ['total', 'month', 'week', 'day', 'hour', 'minute'] as const;
-
 /** The budget that LiteLLM calls `max_budget`: the hard one of the widest window. */
 export function mainBudget(budgets: readonly Budget[], owner: Owner): Budget | undefined {
   const hard = budgets.filter((each) => each.scope === owner && each.kind === 'hard' && each.limit_usd !== null);
-  return hard.toSorted((a, b) => WINDOWS.indexOf(a.window) - WINDOWS.indexOf(b.window))[0];
+  return hard.toSorted((a, b) => WINDOWS_WIDEST_FIRST.indexOf(a.window) - WINDOWS_WIDEST_FIRST.indexOf(b.window))[0];
 }
 
 function softBudget(budgets: readonly Budget[], owner: Owner): Budget | undefined {

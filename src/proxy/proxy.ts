@@ -456,7 +456,11 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
     carriedFor.delete(carried);
   }
 
-  function finish(settlement: Settlement, release: (headers?: readonly string[]) => void, reply: DownstreamReply): void {
+  function finish(
+    settlement: Settlement,
+    release: (headers?: readonly string[]) => void,
+    reply: DownstreamReply,
+  ): void {
     const record = recordOf(settlement);
     records.writeRecord(record, (error) => {
       logUnwritten(record, error);
@@ -573,7 +577,10 @@ function closedRefusal(): Refusal {
   return new Refusal('invalid_api_key', 'The virtual key of this exchange was closed while it ran.');
 }
 
-function tellLitellm(headers: readonly string[] | Promise<readonly string[]>, tell: (headers: readonly string[]) => void) {
+function tellLitellm(
+  headers: readonly string[] | Promise<readonly string[]>,
+  tell: (headers: readonly string[]) => void,
+) {
   if (headers instanceof Promise) void headers.then(tell);
   else tell(headers);
 }

@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 
 import { Ajv2020, type AnySchema } from 'ajv/dist/2020.js';
 
 import { litellmRoutes } from '../../src/admin/contract.ts';
-import { eventually } from '../support/eventually.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { startRecorder, type Recorder } from '../support/recorder.ts';
 
@@ -74,6 +74,14 @@ async function chat(token: string): Promise<Response> {
   await reply.arrayBuffer();
   return reply;
 }
+/** A record is readable a moment after its reply. */
+async function recorded(id: string | null): Promise<Answer> {
+  for (const deadline = performance.now() + 5000; ; await delay(5)) {
+    const answer = await get(`/spend/logs?request_id=${id}`);
+    if (answer.status === 200 || performance.now() > deadline) return answer;
+  }
+}
+
 /** 1000 tokens in at 2.50 and 500 out at 10 dollars a million. */
 const CHAT_USD = 0.0075;
 
@@ -233,7 +241,7 @@ describe('keys in LiteLLM’s names', () => {
   test('hold to their budget, and tell what they spent', async () => {
     const { key, token_id } = await ok(post('/key/generate', { max_budget: 0.02 }));
     assert.equal((await chat(key)).status, 200);
-    await eventually('it is entered', async () => (await ok(get(`/key/info?key=${token_id}`))).info.spend === CHAT_USD);
+    assert.equal((await ok(get(`/key/info?key=${token_id}`))).info.spend, CHAT_USD);
     await ok(post('/key/update', { key, max_budget: CHAT_USD }));
     const refused = await chat(key);
     assert.equal(refused.status, 429);
@@ -269,7 +277,7 @@ describe('keys in LiteLLM’s names', () => {
       const { status, json } = await post('/key/generate', body);
       assert.ok(status === 400 || status === 404, String(status));
       assert.match(json.error.message, says);
-      assert.equal(json.error.param, param);
+      assert.equal(json.error.param.split('.')[0], param);
       assert.equal(await total(), before);
     });
   }
@@ -418,8 +426,7 @@ describe('spend in LiteLLM’s names', () => {
     const { key, token_id } = await ok(post('/key/generate', { team_id: made.team_id, tags: ['t1'] }));
     const reply = await chat(key);
     const id = reply.headers.get('x-throughway-exchange-id');
-    await eventually('it is recorded', async () => (await get(`/spend/logs?request_id=${id}`)).status === 200);
-    const [row] = await ok(get(`/spend/logs?request_id=${id}`));
+    const [row] = await ok(recorded(id));
     assert.deepEqual(
       [
         row.request_id,
