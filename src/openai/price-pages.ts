@@ -96,7 +96,7 @@ export function readPricePages(pages: readonly Page[]): Reading {
       model: string | null,
       context: Context,
     ): void {
-      for (const cell of row) if (isPrice(cell)) readCell(labels.join(' '), cell, model, context, row);
+      for (const cell of row) if (isPrice(cell)) readCell(labels.join(' ').toLowerCase(), cell, model, context, row);
     }
 
     function readLine(line: string, context: Context): void {

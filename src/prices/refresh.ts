@@ -8,8 +8,10 @@ import {
   type PriceRow,
   type Rates,
   USUAL_PER,
+  endOf,
   instantMs,
   parsePriceBook,
+  startOf,
 } from '../openai/price-book.ts';
 import { readGenai, readLitellm } from '../openai/price-collections.ts';
 import { type Page, type RatePlace, type ReadRate, readPricePages } from '../openai/price-pages.ts';
@@ -198,8 +200,21 @@ function refreshedBook(
     those.filter((rate) => differenceOf(rate, prices, at) !== null);
   const add = (row: PriceRow): void => {
     const isSame = (each: PriceRow) =>
-      each.model === row.model && each.tier === row.tier && each.effectiveFrom === row.effectiveFrom;
+      each.model === row.model &&
+      each.tier === row.tier &&
+      each.host === row.host &&
+      each.effectiveFrom === row.effectiveFrom;
     book = { ...book, models: [...book.models.filter((each) => !isSame(each)), row] };
+  };
+
+  /** A row of this layer hides all of the layer below: those for tiers and hosts come along. */
+  const bringAlong = (model: string): void => {
+    const layers = [book.models, shipped.models];
+    const rows = layers.find((models) => models.some((each) => each.model === model)) ?? [];
+    for (const row of rows) {
+      const isForSome = row.model === model && (row.tier !== undefined || row.host !== undefined);
+      if (isForSome && startOf(row) <= at && at < endOf(row)) add({ ...row, effectiveFrom });
+    }
   };
 
   // Standard rates first: long context, tiers and batches are mostly factors on them.
@@ -219,10 +234,14 @@ function refreshedBook(
     if (found === undefined && standard.every(({ amount }) => amount === null)) continue;
     const { effectiveTo: _, ...kept }: PriceRow = found ?? { model, rates: {}, confidence: 'first_party' };
     const row: PriceRow = { ...kept, model, effectiveFrom, source: SOURCE };
-    if (differing(standard, inForce()).length > 0) add({ ...row, rates: withRates(row.rates, standard) });
+    if (differing(standard, inForce()).length > 0) {
+      bringAlong(model);
+      add({ ...row, rates: withRates(row.rates, standard) });
+    }
 
     const long = those.filter(({ tier, mode, isLong }) => tier === null && mode === 'standard' && isLong);
     if (differing(long, inForce()).length > 0) {
+      bringAlong(model);
       const base = inForce().rowInForce({ ...QUERY, model, at })?.row ?? row;
       const aboveInputTokens = base.long?.aboveInputTokens ?? LONG_ABOVE;
       const read = { aboveInputTokens, rates: withRates(longRates(inForce(), base, at), long), source: SOURCE };
