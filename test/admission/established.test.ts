@@ -8,6 +8,8 @@ import { eventually } from '../support/eventually.ts';
 import { Client, startSocketUpstream } from '../support/sockets.ts';
 import { CHAT, JSON_BODY, type Scene, openScene } from './scene.ts';
 
+type Body = NonNullable<RequestInit['body']>;
+
 const MIB = 1024 * 1024;
 const FORM = { 'content-type': 'multipart/form-data; boundary=edge' };
 
@@ -40,12 +42,8 @@ describe('a key that may call some models only', () => {
   after(() => scene.close());
   beforeEach(() => scene.upstream.clear());
 
-  const post = (
-    path: string,
-    body: BodyInit,
-    headers: Record<string, string> = JSON_BODY,
-    key: 'few' | 'all' = 'few',
-  ) => scene.ask(key, `/openai/v1/${path}`, { method: 'POST', body, headers, duplex: 'half' } as RequestInit);
+  const post = (path: string, body: Body, headers: Record<string, string> = JSON_BODY, key: 'few' | 'all' = 'few') =>
+    scene.ask(key, `/openai/v1/${path}`, { method: 'POST', body, headers, duplex: 'half' } as RequestInit);
 
   const REFUSED: readonly (readonly [
     what: string,
@@ -233,7 +231,7 @@ describe('a key with a hard budget', () => {
   after(() => scene.close());
   beforeEach(() => scene.upstream.clear());
 
-  const raw = (key: 'strict' | 'soft' | 'unbounded', body: BodyInit, path = CHAT) =>
+  const raw = (key: 'strict' | 'soft' | 'unbounded', body: Body, path = CHAT) =>
     scene.ask(key, path, { method: 'POST', body, headers: JSON_BODY, duplex: 'half' } as RequestInit);
   const long = filler(2 * MIB).replaceAll('x', ' ');
 
