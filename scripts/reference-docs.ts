@@ -5,7 +5,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { z } from 'zod';
 
-import { type Route, routes } from '../src/admin/contract.ts';
+import { type Access, type Route, routes } from '../src/admin/contract.ts';
 import { buildProgram } from '../src/cli/cli.ts';
 import { settingsSchema } from '../src/config/config.ts';
 import { costTable } from './cost-table.ts';
@@ -149,11 +149,20 @@ export function helpOf(command: Command): string {
 
 function adminRoutes(): string {
   const rows = Object.values<Route>(routes).map(
-    ({ method, path, summary, query, body }) =>
-      `| \`${method} ${path}\` | ${cell(summary)} | ${fieldsOf(query)} | ${fieldsOf(body)} |`,
+    ({ method, path, summary, access, query, body }) =>
+      `| \`${method} ${path}\` | ${cell(summary)} | ${ACCESS_TEXTS[access]} | ${fieldsOf(query)} | ${fieldsOf(body)} |`,
   );
-  return [`| route | answers | query | body |`, '|---|---|---|---|', ...rows, ''].join('\n');
+  return [`| route | answers | roles | query | body |`, '|---|---|---|---|---|', ...rows, ''].join('\n');
 }
+
+const ACCESS_TEXTS: Readonly<Record<Access, string>> = {
+  any: 'all',
+  see: 'owner, admin, viewer',
+  see_team: 'all, a team’s within it',
+  change: 'owner, admin',
+  change_team: 'owner, admin; team_admin within its team',
+  own: 'owner',
+};
 
 function fieldsOf(schema: z.ZodType | undefined): string {
   if (schema === undefined) return '';

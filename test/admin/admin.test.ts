@@ -407,6 +407,8 @@ test('health tells version, upstream and what runs, and no secret', async () => 
   assert.equal(json.active_exchanges, 0);
   assert.equal(json.sandbox, false);
   assert.equal(json.refused_writes, 0);
+  assert.equal(json.open_holds, 0);
+  assert.equal(json.limits, 'alone');
   assert.match(json.version, /^\d+\.\d+\.\d+/);
   assert.ok(json.uptime_seconds >= 0);
   assert.ok(!text.includes(CANARY));
@@ -477,7 +479,15 @@ describe('openapi.json', () => {
     const made = await post('/admin/v1/keys', { name: 'described', expires_at: null });
     const exchangeId = await relay('/models');
     await recorded(exchangeId);
-    const ids: Record<string, string> = { keys: made.json.key.id, teams: made.json.key.team_id, exchanges: exchangeId };
+    const user = await post('/admin/v1/users', { name: 'described', role: 'viewer' });
+    const budget = await post('/admin/v1/budgets', { user_id: user.json.id, limit_usd: '5', window: 'day' });
+    const ids: Record<string, string> = {
+      keys: made.json.key.id,
+      teams: made.json.key.team_id,
+      users: user.json.id,
+      budgets: budget.json.id,
+      exchanges: exchangeId,
+    };
 
     const ajv = new Ajv2020({ strict: true, allowUnionTypes: true });
     const fits = (answer: Answer, method: string, path: string) => {
@@ -487,6 +497,8 @@ describe('openapi.json', () => {
       assert.ok(validate(answer.json), `${method} ${path}: ${ajv.errorsText(validate.errors)}\n${answer.text}`);
     };
     fits(made, 'post', '/admin/v1/keys');
+    fits(user, 'post', '/admin/v1/users');
+    fits(budget, 'post', '/admin/v1/budgets');
     for (const route of Object.values(routes)) {
       const { method, path } = route;
       if (method !== 'GET' || 'contentType' in route) continue;
