@@ -466,8 +466,8 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
       logUnwritten(record, error);
       active--;
       const { usd, state } = record.cost;
-      // Of what is free there is nothing to tell.
-      if (usd === null || state === 'free') release();
+      // Of what is free there is nothing to tell; and a stream may be over before its head goes, but none can rely on that.
+      if (usd === null || state === 'free' || record.transport === 'sse') release();
       else if (litellm === null || reply.headersSent) release([COST_HEADER, usd]);
       else tellLitellm(litellm.of(settlement, usd), (headers) => release([COST_HEADER, usd, ...headers]));
     });
