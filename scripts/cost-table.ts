@@ -30,6 +30,7 @@ const UNPRICED: Readonly<Record<string, string>> = {
   'POST /v1/live/sessions/{session_id}/accept': DIRECT,
   'POST /v1/live/sessions/{session_id}/fork': DIRECT,
   'POST /v1/vector_stores/{vector_store_id}/search': 'A price is published for the search tool of a response only.',
+  'POST /v1/fine_tuning/alpha/graders/run': 'Its reply has one number of tokens for input and output together.',
   'POST /v1/agents/automations': GOES_ON,
   'POST /v1/agents/automations/{automation_id}/invocations': GOES_ON,
   'POST /v1/agents/sessions/{session_id}/events': GOES_ON,

@@ -236,7 +236,7 @@ export const ENDPOINTS: readonly Endpoint[] = [
     get('/v1/containers/{container_id}/files/{file_id}/content'),
   ]),
   ...group('fine_tuning', [
-    post('/v1/fine_tuning/alpha/graders/run', 'metered', { usage: 'metadata.token_usage' }),
+    post('/v1/fine_tuning/alpha/graders/run', 'unpriced', { usage: 'metadata.token_usage' }),
     post('/v1/fine_tuning/alpha/graders/validate'),
     post('/v1/fine_tuning/checkpoints/{model}/permissions', 'free', { modelIn: 'path' }),
     get('/v1/fine_tuning/checkpoints/{model}/permissions', 'free', { modelIn: 'path' }),

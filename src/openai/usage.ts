@@ -104,7 +104,9 @@ function readImages(facts: ReplyFacts, request: RequestFacts | null, endpoint: E
   if (!isPerImage || images === null) return absent(facts);
   const size = known(facts.size) ?? known(request?.size) ?? '1024x1024';
   const quality = known(facts.quality) ?? known(request?.quality) ?? 'standard';
-  return reported(facts, readingOf('images', images, `${size}/${quality}`));
+  const readings = readingOf('images', images, `${size}/${quality}`);
+  // Without a reply, what was asked for is all that is known.
+  return facts.dataCount === null ? { ...reported(facts, readings), source: 'estimated' } : reported(facts, readings);
 }
 
 function readAudio(facts: ReplyFacts, request: RequestFacts | null, endpoint: Endpoint | undefined): Usage {
