@@ -2,16 +2,15 @@
 // is entered once. Nobody else writes money.
 import { type Budget, type Hold, limitAt } from '../domain/budget.ts';
 import type { Clock } from '../domain/clock.ts';
+import type { CostTally } from '../domain/cost-tally.ts';
 import type { Endpoint } from '../domain/endpoint.ts';
 import type { Charge, Entry, Outcome } from '../domain/entry.ts';
-import type { ReadingRecord } from '../domain/exchange-record.ts';
 import { type ExchangeId, newId } from '../domain/id.ts';
 import type { Caller } from '../domain/key.ts';
 import type { LedgerStore, Posted } from '../domain/ledger-store.ts';
 import type { Cost } from '../domain/price.ts';
 import type { Refusal } from '../domain/refusal.ts';
 import type { Spool } from '../domain/stores.ts';
-import { type Reading, METERS, formatQuantity } from '../domain/usage.ts';
 import type { Log } from '../telemetry/log.ts';
 import { type Book, type Extension, type Fit, type Placed, type Want, openBook } from './book.ts';
 import { type Bound, type Bounds, NO_PLAN, UNKNOWN_MODEL, openBounds } from './bounds.ts';
@@ -20,11 +19,12 @@ import { type Correction, type Standing, correctionEntries, standingOf } from '.
 import { entriesBetween } from './entries-between.ts';
 import { openEntries } from './entries.ts';
 import { type HoldDetails, entryOfExpired, nameOf } from './entry-of.ts';
+import { type LateCharge, lateEntry } from './late-entry.ts';
 import { openLocalPosting } from './local-posting.ts';
-import { type PostingParts, openPosting } from './posting.ts';
+import { type PostingParts, openPosting, tallyOf } from './posting.ts';
 import { type Drift, findDrift } from './rebuild.ts';
 import { openReplyLengths } from './reply-lengths.ts';
-import { type SpendQuery, type SpendReport, openReport } from './report.ts';
+import { type SpendQuery, type SpendReport, type SpendRow, openReport } from './report.ts';
 import { openSharedBook } from './shared-book.ts';
 import { refusalOf, undecidedRefusal } from './shortage.ts';
 import { countsFrom, keptMs, spanAt } from './windows.ts';
@@ -34,7 +34,7 @@ export type { Fit } from './book.ts';
 export type { BudgetChange, BudgetFilter, BudgetStatus, Budgets, NewBudget, Owners } from './budgets.ts';
 export type { Standing } from './corrections.ts';
 export type { Drift } from './rebuild.ts';
-export type { SpendGroup, SpendReport, SpendRow } from './report.ts';
+export type { SpendGroup, SpendQuery, SpendReport, SpendRow } from './report.ts';
 
 export interface HoldAsk {
   readonly exchangeId: ExchangeId;
@@ -52,25 +52,6 @@ export interface HoldAsk {
 export type Held =
   | { readonly kind: 'held'; readonly hold: Hold }
   | { readonly kind: 'refused'; readonly refusal: Refusal };
-
-/** Work that an exchange started, and that is paid for when it has ended. */
-export interface LateCharge {
-  /**
-   * - `resolves`: says what the exchange left open.
-   * - `adds`: costs something beside what was said already, as each day of storage does.
-   */
-  readonly part: 'resolves' | 'adds';
-  /** Makes it the only one: such as `batch:<id>`. */
-  readonly settleKey: string;
-  /** That of the exchange which started the work. */
-  readonly startedBy: ExchangeId;
-  readonly cost: Cost;
-  readonly readings: readonly Reading[];
-  /** That did the work; null where several did, or where it is that of the exchange. */
-  readonly model: string | null;
-  readonly at: number;
-  readonly servicePeriod: Entry['servicePeriod'];
-}
 
 export interface Ledger {
   /** Whether a budget may refuse what this caller asks there: then what decides about its cost must be read first. */
@@ -91,6 +72,8 @@ export interface Ledger {
   settleLate(late: LateCharge): Promise<boolean>;
   readonly budgets: Budgets;
   report(query: SpendQuery): Promise<SpendReport>;
+  /** The rows of a report in pieces, however many they are. */
+  spendRows(query: SpendQuery): AsyncIterable<readonly SpendRow[]>;
   findEntry(settleKey: string): Promise<Entry | null>;
   /** An entry with what answered it since. */
   standingOf(entry: Entry): Promise<Standing>;
@@ -126,6 +109,8 @@ export interface LedgerParts {
   readonly log: Log;
   /** Once for each threshold in each window, as what is spent passes it. */
   readonly onThreshold?: (threshold: Threshold) => void;
+  /** What this process has entered since the last time. */
+  readonly onEntered?: (tally: CostTally) => void;
   /** Until work that an exchange started is looked at for the first time. */
   readonly firstLookMs?: number;
   /** How long records stay in the spool; null for ever. */
@@ -142,7 +127,7 @@ const FORGET_EVERY_MS = 10 * 60_000;
 
 /** What the spool tells and the store has not is entered before this resolves. */
 export async function openLedger(parts: LedgerParts): Promise<Ledger> {
-  const { store, spool, owners, clock, log, onThreshold } = parts;
+  const { store, spool, owners, clock, log, onThreshold, onEntered = () => {} } = parts;
   const bounds = openBounds();
   let seenAt = 0;
   const refresh = async () => {
@@ -162,6 +147,7 @@ export async function openLedger(parts: LedgerParts): Promise<Ledger> {
     clock,
     log,
     firstLookMs: parts.firstLookMs ?? FIRST_LOOK_MS,
+    onEntered,
     onPosted(entries, posted) {
       book?.posted(entries);
       if (onThreshold === undefined) return;
@@ -198,6 +184,7 @@ export async function openLedger(parts: LedgerParts): Promise<Ledger> {
   for (const timer of timers) timer.unref();
 
   const lengths = openReplyLengths();
+  const spending = openReport(store, clock);
   const worstCases = openWorstCases(lengths.of);
   /** Of exchanges that are held: whose replies are learnt from. */
   const models = new Map<ExchangeId, string>();
@@ -288,15 +275,19 @@ export async function openLedger(parts: LedgerParts): Promise<Ledger> {
       if (started === null) return false;
       // What has an amount was not left open.
       if (late.part === 'resolves' && started.amount !== null) return false;
+      // Another replica may have made a budget a moment ago.
+      if (started.charges.some(({ budgetId }) => bounds.find(budgetId) === undefined)) await refresh();
       const entry = lateEntry(late, started, bounds);
       const posted = await store.post([entry]);
       if (!posted.settleKeys.has(entry.settleKey)) return false;
       balances.adjust(entry.charges);
+      onEntered(tallyOf([entry]));
       if (onThreshold !== undefined) await tellThresholds(parts, bounds, [entry], posted);
       return true;
     },
     budgets: openBudgets(store, bounds, balances, owners, clock),
-    report: openReport(store, clock),
+    report: spending.report,
+    spendRows: spending.rows,
     findEntry: entries.find,
     standingOf: (entry) => standingOf(store, entry),
     entriesBetween: (span) => entriesBetween(entries, span),
@@ -307,6 +298,7 @@ export async function openLedger(parts: LedgerParts): Promise<Ledger> {
       const posted = await store.post(entries);
       const fresh = entries.filter(({ settleKey }) => posted.settleKeys.has(settleKey));
       balances.adjust(fresh.flatMap(({ charges }) => charges));
+      onEntered(tallyOf(fresh));
       if (onThreshold !== undefined) await tellThresholds(parts, bounds, fresh, posted);
       return new Set(fresh.map(({ exchangeId, settleKey }) => exchangeId ?? settleKey)).size;
     },
@@ -352,60 +344,6 @@ function detailsOf({ caller, endpoint, model, tags, at }: HoldAsk): HoldDetails 
 
 function outcomeOf({ state, amount }: Cost, tokens: number | null): Outcome {
   return { state, amount, tokens };
-}
-
-/** What the work cost takes the place of what stood for it so far, or comes beside it in the window of its own moment. */
-function lateEntry(late: LateCharge, started: Entry, bounds: Bounds): Entry {
-  const { cost, readings } = late;
-  let [tokensIn, tokensOut] = [0, 0];
-  for (const { meter, quantity } of readings) {
-    if (METERS[meter].unit !== 'token') continue;
-    if (meter.startsWith('output')) tokensOut += Number(quantity);
-    else tokensIn += Number(quantity);
-  }
-  return {
-    ...started,
-    settleKey: late.settleKey,
-    isExchange: false,
-    model: nameOf(late.model) ?? started.model,
-    state: cost.state,
-    amount: cost.amount,
-    why: cost.why,
-    tokensIn,
-    tokensOut,
-    priceVersion: cost.priceVersion,
-    lines: cost.lines.map((line) => ({
-      meter: line.meter,
-      ...(line.model !== undefined && { model: line.model }),
-      quantity: formatQuantity(line),
-      rate: line.rate,
-      per: line.per,
-      factors: line.factors,
-      pico_usd: line.amount.toString(),
-    })),
-    readings: readings.map((reading): ReadingRecord => {
-      const told = { meter: reading.meter, quantity: formatQuantity(reading) };
-      return reading.variant === undefined ? told : { ...told, variant: reading.variant };
-    }),
-    charges: started.charges.map((stood): Charge => {
-      const budget = bounds.find(stood.budgetId)?.budget;
-      if (budget === undefined) return { ...stood, amount: 0n };
-      const isCounted = budget.countsEstimates || cost.state !== 'estimated';
-      if (late.part === 'adds') {
-        const more = budget.limitMoney === null ? BigInt(tokensIn + tokensOut) : isCounted ? (cost.amount ?? 0n) : 0n;
-        return { ...stood, windowStart: spanAt(budget, late.at).start, amount: more };
-      }
-      const money = cost.amount === null ? stood.amount : isCounted ? cost.amount : 0n;
-      const amount = budget.limitMoney === null ? BigInt(tokensIn + tokensOut) : money;
-      return { ...stood, amount: amount - stood.amount };
-    }),
-    at: late.at,
-    resolves:
-      late.part === 'adds'
-        ? null
-        : { settleKey: started.settleKey, at: started.at, state: started.state, model: started.model },
-    servicePeriod: late.servicePeriod,
-  };
 }
 
 /** What was spent before and after is known from the store's own answer: each passing is seen once, by whoever posted it. */

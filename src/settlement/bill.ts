@@ -1,7 +1,7 @@
 // What work cost, put together of parts that are priced apart: the lines of a batch, the models of an eval. Parts of the same model,
 // meter and rate become one line.
 import type { PendingWork } from '../domain/pending-work.ts';
-import type { Confidence, Cost, CostLine, PriceQuery, Prices } from '../domain/price.ts';
+import type { Confidence, Cost, CostBasis, CostLine, PriceQuery, Prices } from '../domain/price.ts';
 import type { Reading, Usage } from '../domain/usage.ts';
 import { weaker } from '../openai/price-layers.ts';
 import { markUnreportedTier } from '../openai/served-tier.ts';
@@ -36,6 +36,9 @@ export class BillOfParts {
   readonly #models = new Set<string>();
   /** Why a part is not, or not wholly, priced; each once. */
   readonly #lacks = new Set<string>();
+  #parts = 0;
+  /** The last one that was asked. */
+  #query: CostBasis | null = null;
   #amount = 0n;
   #hasAmount = false;
   #isEstimated = false;
@@ -56,7 +59,10 @@ export class BillOfParts {
     }
     const { startedAt: at, teamId, keyId, asked } = this.#work;
     const { prices, host } = this.#pricedAt;
-    const priced = prices.price({ model, at, serviceTier, mode, host, teamId, keyId, readings, isSum });
+    const query = { model, at, serviceTier, mode, host, teamId, keyId, readings, isSum };
+    const priced = prices.price(query);
+    this.#parts++;
+    this.#query = { ...query, isEstimated: source === 'estimated' };
     const cost = mode === 'batch' ? priced : markUnreportedTier(priced, asked?.serviceTier ?? null, serviceTier);
     for (const reading of readings) this.#addReading(reading);
     if (cost.why !== null) this.#lacks.add(cost.why);
@@ -95,6 +101,8 @@ export class BillOfParts {
     const [model = null] = isMixed ? [] : this.#models;
     const why = this.#lacks.size === 0 ? null : [...this.#lacks].join(';');
     const readings = [...this.#readings.values()];
+    // Of a sum of many the questions would be longer than the answer.
+    const basis = this.#parts === 1 && this.#query?.isSum !== true ? [{ ...this.#query!, readings }] : undefined;
     if (why !== null && !this.#hasAmount) {
       const cost: Cost = { state: 'unpriced', amount: null, lines, priceVersion: null, confidence: null, why };
       return { cost, readings, model };
@@ -107,6 +115,7 @@ export class BillOfParts {
       priceVersion: this.#priceVersion,
       confidence: this.#confidence,
       why: state === 'estimated' ? 'usage_not_reported' : why,
+      ...(basis !== undefined && { basis }),
     };
     return { cost, readings, model };
   }
