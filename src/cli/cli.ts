@@ -4,12 +4,17 @@ import { Command, CommanderError } from 'commander';
 import { ConfigError } from '../config/load.ts';
 import { VERSION } from '../telemetry/version.ts';
 import { addAssistants } from './assistants.ts';
+import { addAudit } from './audit.ts';
+import { addBudgets } from './budgets.ts';
+import { addImport } from './import.ts';
 import { addKeys } from './keys.ts';
 import { addLogs } from './logs.ts';
 import { addPrices } from './prices.ts';
 import { addSandbox } from './sandbox.ts';
 import { addServe } from './serve.ts';
 import { addStart } from './start.ts';
+import { addTeams } from './teams.ts';
+import { addUsers } from './users.ts';
 
 const FAILED = 1;
 /** The command line or the settings are wrong: the same again will fail the same way. */
@@ -35,6 +40,20 @@ export function buildProgram(): Command {
     )
     .version(VERSION)
     .exitOverride();
-  for (const add of [addServe, addStart, addKeys, addLogs, addPrices, addAssistants, addSandbox]) add(program);
+  for (const add of [
+    addServe,
+    addStart,
+    addTeams,
+    addUsers,
+    addKeys,
+    addBudgets,
+    addAudit,
+    addLogs,
+    addPrices,
+    addAssistants,
+    addImport,
+    addSandbox,
+  ])
+    add(program);
   return program;
 }

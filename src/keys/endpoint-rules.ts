@@ -1,5 +1,6 @@
 // Which endpoints a team or a key may call. A rule is `*`, a group such as `chat`, a path such as `/v1/files/{file_id}`, or the
 // beginning of paths such as `/v1/files*`; before a path a method may stand. `*` and paths never open the group `admin`.
+import { nearestName } from '../config/nearest.ts';
 import type { Endpoint, EndpointGroup } from '../domain/endpoint.ts';
 
 const ADMIN: EndpointGroup = 'admin';
@@ -48,7 +49,10 @@ export function ruleFault(text: string, endpoints: readonly Endpoint[]): string 
   if (text === '*') return null;
   if (GROUP_FORM.test(text)) {
     const groups = [...new Set<string>(endpoints.map(({ group }) => group))].toSorted();
-    return groups.includes(text) ? null : `it is no group of endpoints; there are ${groups.join(', ')}`;
+    if (groups.includes(text)) return null;
+    const meant = nearestName(text, groups);
+    const there = meant === null ? `there are ${groups.join(', ')}` : `did you mean ${meant}?`;
+    return `it is no group of endpoints; ${there}`;
   }
   return parsePath(text) === null
     ? 'write "*", a group such as "chat", or a path such as "POST /v1/files" or "/v1/files*"'

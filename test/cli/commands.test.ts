@@ -80,8 +80,8 @@ describe('keys', () => {
   test('are tables for people, the token shown this once', async () => {
     const { stdout, stderr } = await throughway('keys', 'create', 'for people');
     const [head, row, , token] = stdout.split('\n');
-    assert.match(head ?? '', /^ID +NAME +STATUS +TOKEN +ENDPOINTS +TEAM +EXPIRES +CREATED$/);
-    assert.match(row ?? '', /^key_\w+ +for people +active +sk-tw-\.\.\.\w{4} +\* +team_\w+ +never +\d{4}-/);
+    assert.match(head ?? '', /^ID +NAME +STATUS +TOKEN +MODELS +ENDPOINTS +TEAM +EXPIRES +CREATED$/);
+    assert.match(row ?? '', /^key_\w+ +for people +active +sk-tw-\.\.\.\w{4} +\* +\* +team_\w+ +never +\d{4}-/);
     assert.match(token ?? '', /^token +sk-tw-\w{28}-\w{6}$/);
     assert.match(stderr, /shown this once/);
     const id = row?.split(' ')[0] ?? '';
@@ -98,7 +98,7 @@ describe('keys', () => {
     await assertFails(
       ['keys', 'create', 'x', '--endpoints', 'embedings'],
       1,
-      /^throughway: endpoints names "embedings".*did you mean embeddings\?/,
+      /^throughway: endpoints is embedings.*did you mean embeddings\?/,
     );
     await assertFails(['keys', 'create', 'x', '--team', 'nobody'], 1, /no team "nobody"/);
     await assertFails(['keys', 'show', 'key_x'], 1, /^throughway: There is no key "key_x"\.$/m);
@@ -228,7 +228,7 @@ describe('the gateway', () => {
       ...access,
       THROUGHWAY_ADMIN_LISTEN: '127.0.0.1:1',
     });
-    await assertFails(['keys', 'list'], 1, /The admin API needs its own token/, {
+    await assertFails(['keys', 'list'], 1, /The admin API needs a token of its own/, {
       ...access,
       THROUGHWAY_ADMIN_TOKEN: 'x'.repeat(40),
     });
