@@ -539,6 +539,27 @@ test('a report keeps measured, estimated, pending and unpriced apart, and adds u
   assert.equal(tagged.totals.exchanges, 4, 'each exchange once, also where tags are asked for');
 });
 
+test('rows in pieces are those of the report in its order, and none of them holds more than a day that was read', async () => {
+  const { ledger } = opened;
+  for (let i = 0; i < 60; i++) {
+    const caller = aCaller(`key${i % 5}`, i % 2 === 0 ? 'red' : 'blue');
+    await run(opened, told(AT + i * 7 * HOUR, caller, { model: `m${i % 3}` }), 1n, aCost(BigInt(i % 4)));
+  }
+  await ledger.catchUp();
+  for (const groupBy of [['day', 'key'], ['hour'], ['team', 'model'], ['day', 'team'], ['model'], []] as const) {
+    for (const where of [{}, { team: 'team_red' }, { team: 'team_red', key: 'key_key2' }, { model: 'm1' }]) {
+      const query = { ...ALL, groupBy, from: AT + 3 * HOUR, to: AT + 17 * DAY + HOUR, where };
+      const pieces: (readonly unknown[])[] = [];
+      for await (const piece of ledger.spendRows(query)) pieces.push(piece);
+      const { rows, totals } = await ledger.report(query);
+      assert.deepEqual(pieces.flat(), rows);
+      const byHand = await ledger.report({ ...query, groupBy: ['hour', 'key', 'team', 'model', 'user', 'endpoint'] });
+      assert.deepEqual(totals, byHand.totals);
+      assert.ok(!(groupBy as readonly string[]).includes('day') || pieces.length > 1);
+    }
+  }
+});
+
 test('a budget that means nothing is refused, and names the field', async () => {
   const { budgets } = opened.ledger;
   const fields = async (...wanted: Parameters<typeof budgets.create>) => {

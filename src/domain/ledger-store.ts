@@ -100,8 +100,11 @@ export interface Posted {
   readonly windows: readonly Window[];
 }
 
-/** Hours and days in UTC, and stretches of thirty days, counted from 1970 on: so that a year is some forty of them for each sum. */
-export type Grain = 'hour' | 'day' | 'thirty_days';
+/**
+ * Hours and days in UTC, and stretches of thirty days, counted from 1970 on: so that a year is some forty of them for each sum. Those
+ * of teams are the same without keys and users, those of models without teams too: so that what all keys spent is read at once.
+ */
+export type Grain = 'hour' | 'day' | 'thirty_days' | 'day_of_teams' | 'thirty_days_of_teams' | 'day_of_models';
 
 /** Sums of one grain. Empty text stands for what an entry has not. */
 export interface RollupSums {

@@ -4,9 +4,26 @@ import type { Grain, Rollup, RollupSums } from './ledger-store.ts';
 import type { CostState } from './price.ts';
 
 const HOUR_MS = 3_600_000;
-const GRAINS: Readonly<Record<Grain, number>> = { hour: HOUR_MS, day: 24 * HOUR_MS, thirty_days: 720 * HOUR_MS };
+const DAY_MS = 24 * HOUR_MS;
 
-export const ALL_GRAINS = ['hour', 'day', 'thirty_days'] as const satisfies readonly Grain[];
+interface GrainRow {
+  readonly ms: number;
+  /** What its sums do not tell apart; empty text stands in its place. */
+  readonly drops: Readonly<Partial<Pick<Rollup, 'team' | 'key' | 'user'>>>;
+}
+
+const NO_KEYS = { key: '', user: '' };
+const NO_TEAMS = { ...NO_KEYS, team: '' };
+const GRAINS: Readonly<Record<Grain, GrainRow>> = {
+  hour: { ms: HOUR_MS, drops: {} },
+  day: { ms: DAY_MS, drops: {} },
+  thirty_days: { ms: 30 * DAY_MS, drops: {} },
+  day_of_teams: { ms: DAY_MS, drops: NO_KEYS },
+  thirty_days_of_teams: { ms: 30 * DAY_MS, drops: NO_KEYS },
+  day_of_models: { ms: DAY_MS, drops: NO_TEAMS },
+};
+
+export const ALL_GRAINS = Object.keys(GRAINS) as readonly Grain[];
 
 export const NO_SUMS: RollupSums = {
   exchanges: 0,
@@ -21,11 +38,11 @@ export const NO_SUMS: RollupSums = {
 };
 
 export function grainStart(grain: Grain, at: number): number {
-  return at - (at % GRAINS[grain]);
+  return at - (at % GRAINS[grain].ms);
 }
 
 export function grainMs(grain: Grain): number {
-  return GRAINS[grain];
+  return GRAINS[grain].ms;
 }
 
 type Sums = { -readonly [K in keyof Rollup]: Rollup[K] };
@@ -64,7 +81,8 @@ export class Rollups {
     const all = new Map<string, Sums>();
     for (const other of this.#others.values()) addTo(all, other);
     for (const hour of this.#hours.values())
-      for (const grain of ALL_GRAINS) addTo(all, { ...hour, grain, at: grainStart(grain, hour.at) });
+      for (const grain of ALL_GRAINS)
+        addTo(all, { ...hour, ...GRAINS[grain].drops, grain, at: grainStart(grain, hour.at) });
     return [...all].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, rollup]) => rollup);
   }
 

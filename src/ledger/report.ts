@@ -32,10 +32,19 @@ export interface SpendReport {
   readonly totals: RollupSums;
 }
 
-export function openReport(store: LedgerStore, clock: Clock) {
-  async function sumsOf(query: SpendQuery): Promise<Map<string, SpendRow>> {
+export interface Spending {
+  report(query: SpendQuery): Promise<SpendReport>;
+  /**
+   * The same rows in the same order, in pieces: where days or hours are asked for, no more of them is kept at once than was read
+   * in one slice.
+   */
+  rows(query: SpendQuery): AsyncIterable<readonly SpendRow[]>;
+}
+
+export function openReport(store: LedgerStore, clock: Clock): Spending {
+  async function* rowsOf(query: SpendQuery): AsyncGenerator<readonly SpendRow[]> {
     const { groupBy, where } = query;
-    const byTime: SpendGroup | undefined = groupBy.find((group) => group === 'day' || group === 'hour');
+    const byTime = timeOf(query);
     const by = [
       ...new Set(groupBy.map((group): RollupDimension => (group === 'day' || group === 'hour' ? 'at' : group))),
     ];
@@ -48,7 +57,7 @@ export function openReport(store: LedgerStore, clock: Clock) {
       const before = rows.get(name) ?? { ...NO_SUMS, group: named };
       rows.set(name, { ...plus(before, found), group: before.group });
     };
-    for (const { grain, from, to } of stretches(query.from, query.to, grainsFor(byTime))) {
+    for (const { grain, from, to } of stretches(query.from, query.to, grainsFor(query))) {
       let width = grainMs(grain);
       for (let start = from; start < to;) {
         const end = Math.min(to, start + width);
@@ -59,20 +68,37 @@ export function openReport(store: LedgerStore, clock: Clock) {
         else if (tookMs > SLICE_MS) width = Math.max(grainMs(grain), grainStart(grain, width / 2));
         start = end;
         await nextTurn();
+        // What comes after belongs to other rows.
+        if (byTime !== undefined && end === grainStart(byTime, end) && rows.size > 0) {
+          yield [...rows.values()].toSorted(order);
+          rows.clear();
+        }
       }
     }
-    return rows;
+    if (rows.size > 0) yield [...rows.values()].toSorted(order);
   }
 
-  return async function report(query: SpendQuery): Promise<SpendReport> {
-    const rows = [...(await sumsOf(query)).values()];
-    const whole = query.groupBy.includes('tag')
-      ? [...(await sumsOf({ ...query, groupBy: [] })).values()]
-      : (rows as readonly RollupSums[]);
-    let totals = NO_SUMS;
-    for (const row of whole) totals = plus(totals, row);
-    return { rows: rows.toSorted(order), totals };
+  return {
+    rows: rowsOf,
+    async report(query) {
+      const rows: SpendRow[] = [];
+      let totals = NO_SUMS;
+      const isOnce = !query.groupBy.includes('tag');
+      for await (const piece of rowsOf(query)) {
+        for (const row of piece) {
+          rows.push(row);
+          if (isOnce) totals = plus(totals, row);
+        }
+      }
+      if (isOnce) return { rows, totals };
+      for await (const piece of rowsOf({ ...query, groupBy: [] })) for (const row of piece) totals = plus(totals, row);
+      return { rows, totals };
+    },
   };
+}
+
+function timeOf({ groupBy }: SpendQuery): 'day' | 'hour' | undefined {
+  return groupBy.find((group) => group === 'day' || group === 'hour');
 }
 
 /** Grains as coarse as the question allows, and finer ones before and after them. */
@@ -86,9 +112,17 @@ function stretches(from: number, to: number, grains: readonly Grain[]): readonly
   return [...stretches(from, first, finer), { grain, from: first, to: last }, ...stretches(last, to, finer)];
 }
 
-function grainsFor(byTime: SpendGroup | undefined): readonly Grain[] {
+/** Of sums that tell apart what is asked for, those that tell the least else. */
+function grainsFor(query: SpendQuery): readonly Grain[] {
+  const byTime = timeOf(query);
   if (byTime === 'hour') return ['hour'];
-  return byTime === 'day' ? ['day', 'hour'] : ['thirty_days', 'day', 'hour'];
+  const asked = new Set<string>([...query.groupBy, ...Object.keys(query.where)]);
+  const isOfKeys = asked.has('key') || asked.has('user');
+  if (!isOfKeys && !asked.has('team')) return ['day_of_models', 'hour'];
+  const [month, day]: readonly [Grain, Grain] = isOfKeys
+    ? ['thirty_days', 'day']
+    : ['thirty_days_of_teams', 'day_of_teams'];
+  return byTime === 'day' ? [day, 'hour'] : [month, day, 'hour'];
 }
 
 interface Stretch {
@@ -115,5 +149,11 @@ function order(a: SpendRow, b: SpendRow): number {
   const [atA, atB] = [Number(a.group.day ?? a.group.hour ?? 0), Number(b.group.day ?? b.group.hour ?? 0)];
   if (atA !== atB) return atA - atB;
   const [sumA, sumB] = [a.measured + a.estimated, b.measured + b.estimated];
-  return sumA === sumB ? b.exchanges - a.exchanges : sumA < sumB ? 1 : -1;
+  if (sumA !== sumB) return sumA < sumB ? 1 : -1;
+  // One order whatever the database gives first: pages are cut from it.
+  return b.exchanges - a.exchanges || (nameOf(a) < nameOf(b) ? -1 : 1);
+}
+
+function nameOf({ group }: SpendRow): string {
+  return `${group.team}\n${group.key}\n${group.user}\n${group.model}\n${group.endpoint}\n${group.tag}`;
 }

@@ -90,6 +90,29 @@ export async function makeLedgerPlaces(db: Kysely<unknown>, engine: Engine['name
     .execute();
 }
 
+/** Sums without keys, and without teams, are made of those that are there. */
+export async function makeCoarseRollups(db: Kysely<unknown>): Promise<void> {
+  const coarse = [
+    { grain: 'day_of_teams', of: 'day', team: sql.ref('team_id') },
+    { grain: 'thirty_days_of_teams', of: 'thirty_days', team: sql.ref('team_id') },
+    { grain: 'day_of_models', of: 'day', team: sql.lit('') },
+  ];
+  const sum = (name: string) => sql`sum(${sql.ref(name)})`;
+  const high = (name: string) => sql`${sum(`${name}_hi`)} + cast(${sum(`${name}_lo`)} as bigint) / 1000000`;
+  const low = (name: string) => sql`cast(${sum(`${name}_lo`)} as bigint) % 1000000`;
+  const counters = sql.join(['partial', 'pending', 'unpriced', 'free', 'tokens_in', 'tokens_out'].map(sum));
+  for (const { grain, of, team } of coarse) {
+    await sql`
+      INSERT INTO rollups (grain, tag, at, team_id, key_id, user_id, model, endpoint, exchanges,
+        measured_hi, measured_lo, estimated_hi, estimated_lo, partial, pending, unpriced, free, tokens_in, tokens_out)
+      SELECT ${sql.lit(grain)}, tag, at, ${team}, '', '', model, endpoint, ${sum('exchanges')},
+        ${high('measured')}, ${low('measured')}, ${high('estimated')}, ${low('estimated')}, ${counters}
+      FROM rollups WHERE grain = ${sql.lit(of)} GROUP BY tag, at, ${grain === 'day_of_models' ? sql`model` : sql`team_id, model`}, endpoint`.execute(
+      db,
+    );
+  }
+}
+
 const ROLLUP_TEXTS = ['grain', 'tag', 'team_id', 'key_id', 'user_id', 'model', 'endpoint'];
 const ROLLUP_NUMBERS = [
   'exchanges',

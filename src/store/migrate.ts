@@ -5,7 +5,7 @@ import { type Migration, Migrator } from 'kysely/migration';
 import { addAssistantCounts, makeAssistantTables } from './assistant-migration.ts';
 import type { ColumnTypes, Engine } from './engine.ts';
 import { widenTeamsAndKeys } from './key-migration.ts';
-import { makeLedgerPlaces, makeLedgerTables } from './ledger-migration.ts';
+import { makeCoarseRollups, makeLedgerPlaces, makeLedgerTables } from './ledger-migration.ts';
 import { makePendingWorkTable } from './pending-work-migration.ts';
 import { makePriceTables } from './price-migration.ts';
 
@@ -42,6 +42,7 @@ const migrations = (types: ColumnTypes, engine: Engine['name']): Record<string, 
   '0004_ledger_places': { up: (db: Kysely<unknown>) => makeLedgerPlaces(db, engine) },
   '0005_pending_work': { up: makePendingWorkTable },
   '0006_prices': { up: makePriceTables },
+  '0007_coarse_rollups': { up: makeCoarseRollups },
 });
 
 /**

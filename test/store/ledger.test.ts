@@ -1,6 +1,7 @@
 // What the ledger may rely on, whichever engine keeps it.
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
+import { inspect } from 'node:util';
 
 import type { Deed } from '../../src/domain/audit.ts';
 import type { Budget } from '../../src/domain/budget.ts';
@@ -8,6 +9,7 @@ import type { Charge, Entry } from '../../src/domain/entry.ts';
 import type { LedgerStore } from '../../src/domain/ledger-store.ts';
 import { auditStore } from '../../src/store/audit.ts';
 import type { Engine } from '../../src/store/engine.ts';
+import { makeCoarseRollups } from '../../src/store/ledger-migration.ts';
 import { ledgerStore } from '../../src/store/ledger.ts';
 import { handClock, onBothEngines } from '../support/engines.ts';
 
@@ -187,6 +189,26 @@ onBothEngines('the ledger', (open) => {
       where: { key: 'key_one' },
     });
     assert.deepEqual([found?.measured, found?.group], [sum, { team: 'team_red' }]);
+  });
+
+  test('sums without keys and teams are made of those that an earlier version left', async () => {
+    const amounts = [999_999n, 1n, 12_345_678_901_234_567_890n, -13n];
+    for (const [i, amount] of amounts.entries()) {
+      const of = { keyId: `key_${i % 3}`, teamId: `team_${i % 2}`, tags: ['t'], at: AT + i * HOUR } as const;
+      await store.post([entry(`exc_${i}`, amount, [], of)]);
+    }
+    for (const grain of ['day_of_teams', 'thirty_days_of_teams', 'day_of_models'] as const) {
+      const kept = () => store.readRollups(grain, 0, AT + 30 * HOUR);
+      const before = new Set((await kept()).map((each) => inspect(each)));
+      await engine.db.deleteFrom('rollups').where('grain', '=', grain).execute();
+      assert.deepEqual([before.size > 0, await kept()], [true, []]);
+      await engine.db
+        .deleteFrom('rollups')
+        .where('grain', 'in', ['day_of_teams', 'thirty_days_of_teams', 'day_of_models'])
+        .execute();
+      await makeCoarseRollups(engine.db);
+      assert.deepEqual(new Set((await kept()).map((each) => inspect(each))), before);
+    }
   });
 
   test('windows are found by budget, account and beginning, and old ones go', async () => {
