@@ -7,6 +7,7 @@ import { addAssistants } from './assistants.ts';
 import { addAudit } from './audit.ts';
 import { addBudgets } from './budgets.ts';
 import { addImport } from './import.ts';
+import { addImport } from './import.ts';
 import { addKeys } from './keys.ts';
 import { addLogs } from './logs.ts';
 import { addPrices } from './prices.ts';
@@ -51,6 +52,7 @@ export function buildProgram(): Command {
     addLogs,
     addPrices,
     addAssistants,
+    addImport,
     addImport,
     addSandbox,
   ])
