@@ -107,6 +107,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
       store: store.ledger,
       firstLookMs: config.settlement.firstLookSeconds * 1000,
       spool: store.spool,
+      onEntered: metrics.enter,
       recordsKeptMs: retentionDays === 0 ? null : retentionDays * DAY_MS,
       owners,
       clock,

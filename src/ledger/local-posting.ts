@@ -2,6 +2,7 @@
 // into the store together, with the place they have come to. What a death takes from memory is added again from the spool.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
+import { CostTally } from '../domain/cost-tally.ts';
 import type { Charge, Entry } from '../domain/entry.ts';
 import type { LocalSums } from '../domain/ledger-store.ts';
 import type { NewWork } from '../domain/pending-work.ts';
@@ -19,6 +20,7 @@ const KEEP_EVERY_MS = 1000;
 /** What is in no store yet. */
 class Unwritten {
   readonly rollups = new Rollups();
+  readonly tally = new CostTally();
   /** Those that budgets wait for. */
   readonly charged: Entry[] = [];
   readonly works: NewWork[] = [];
@@ -27,7 +29,7 @@ class Unwritten {
 
 /** @param keptMs how long records stay in the spool; null where they stay for ever */
 export async function openLocalPosting(parts: PostingParts, local: LocalSums, keptMs: number | null): Promise<Posting> {
-  const { spool, clock, log, firstLookMs, onPosted } = parts;
+  const { spool, clock, log, firstLookMs, onPosted, onEntered } = parts;
   let place = await local.place();
   // A power failure may have taken the spool's newest records, but not their sums: those places are taken.
   spool.goBehind(place);
@@ -43,6 +45,7 @@ export async function openLocalPosting(parts: PostingParts, local: LocalSums, ke
     const read = readRow(row, firstLookMs, log);
     if (read !== null) {
       unwritten.rollups.addEntry(read.entry);
+      unwritten.tally.add(read.entry);
       if (read.entry.charges.length > 0) unwritten.charged.push(read.entry);
       unwritten.works.push(...read.works);
     }
@@ -69,12 +72,13 @@ export async function openLocalPosting(parts: PostingParts, local: LocalSums, ke
     const writing = unwritten;
     unwritten = new Unwritten();
     unwritten.place = writing.place;
-    const { rollups, charged, works } = writing;
+    const { rollups, tally, charged, works } = writing;
     const charges = charged.flatMap((entry): readonly Charge[] => entry.charges);
     try {
       const windows = await local.add({ charges, rollups: rollups.list(), works, place: writing.place });
       place = writing.place;
       onPosted(charged, { settleKeys: new Set(charged.map(({ settleKey }) => settleKey)), windows });
+      onEntered(tally);
     } catch (error) {
       // All of it is in the spool: it is read from there when the store takes it.
       unwritten = new Unwritten();

@@ -3,6 +3,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
 import type { Clock } from '../domain/clock.ts';
+import { CostTally } from '../domain/cost-tally.ts';
 import type { Entry } from '../domain/entry.ts';
 import type { LedgerStore, Posted } from '../domain/ledger-store.ts';
 import type { NewWork } from '../domain/pending-work.ts';
@@ -36,9 +37,11 @@ export interface PostingParts {
   /** Until work that goes on is looked at for the first time. */
   readonly firstLookMs: number;
   readonly onPosted: (entries: readonly Entry[], posted: Posted) => void;
+  /** What of it was new to the store. */
+  readonly onEntered: (tally: CostTally) => void;
 }
 
-export function openPosting({ spool, store, clock, log, firstLookMs, onPosted }: PostingParts): Posting {
+export function openPosting({ spool, store, clock, log, firstLookMs, onPosted, onEntered }: PostingParts): Posting {
   let seq = spool.readCursor(LEDGER_READER) ?? 0;
   let places: { readonly seq: number; readonly atMs: number }[] = [];
   let running: Promise<boolean> | null = null;
@@ -54,7 +57,11 @@ export function openPosting({ spool, store, clock, log, firstLookMs, onPosted }:
       const read = rows.flatMap((row) => readRow(row, firstLookMs, log) ?? []);
       const entries = read.map(({ entry }) => entry);
       const works = read.flatMap((each) => each.works);
-      if (entries.length > 0) onPosted(entries, await store.post(entries, works));
+      if (entries.length > 0) {
+        const posted = await store.post(entries, works);
+        onPosted(entries, posted);
+        onEntered(tallyOf(entries.filter(({ settleKey }) => posted.settleKeys.has(settleKey))));
+      }
       seq = last.seq;
       places.push({ seq, atMs: clock.elapsedMs() });
       // SQLite answers at once: without this a long way to catch up would be one turn of the event loop.
@@ -116,6 +123,12 @@ export function openPosting({ spool, store, clock, log, firstLookMs, onPosted }:
       await catchUp().catch(() => {});
     },
   };
+}
+
+export function tallyOf(entries: readonly Entry[]): CostTally {
+  const tally = new CostTally();
+  for (const entry of entries) tally.add(entry);
+  return tally;
 }
 
 /** One that cannot be read must not keep all after it waiting: it is said aloud, and left. */

@@ -1,12 +1,16 @@
 // How the gateway fares, in numbers, for Prometheus. An exchange costs a few map look-ups; text is made when somebody asks.
 import { Counter, Gauge, Registry, collectDefaultMetrics } from 'prom-client';
 
+import { CostTally } from '../domain/cost-tally.ts';
 import type { ExchangeRecord } from '../domain/exchange-record.ts';
 import { codeOf } from '../domain/price.ts';
+import { formatUsd } from '../domain/money.ts';
 
 export interface Metrics {
   /** Counts an arrival by its record, whether it was let through or refused. */
   observe(record: ExchangeRecord): void;
+  /** Counts what was entered in the ledger. */
+  enter(tally: CostTally): void;
   /** Counts what has no price: an exchange, or one turn of a socket. */
   observeUnpriced(record: ExchangeRecord): void;
   /** What Prometheus reads. */
@@ -37,6 +41,7 @@ export function openMetrics({ activeExchanges, refusedWrites, lateWork }: Gauges
   const refusals = new Map<string, number>();
   /** By reason, then by endpoint: both are few. */
   const unpriced = new Map<string, Map<string, number>>();
+  const costs = new CostTally();
   const registry = new Registry();
   const registers = [registry];
 
@@ -62,6 +67,37 @@ export function openMetrics({ activeExchanges, refusedWrites, lateWork }: Gauges
     collect() {
       this.reset();
       for (const [code, count] of refusals) this.inc({ code }, count);
+    },
+  });
+  new Counter({
+    name: 'throughway_cost_usd_total',
+    help: 'US dollars that this process entered in the ledger, by state: "priced" and "partial" are measured, "estimated" was counted here.',
+    labelNames: ['state'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [state, { amount }] of costs.byState) if (amount > 0n) this.inc({ state }, Number(formatUsd(amount)));
+    },
+  });
+  new Counter({
+    name: 'throughway_costs_total',
+    help: 'Costs that this process entered in the ledger, by state. "unpriced" is unknown, which is not zero; what was "pending" is entered once more when it is known.',
+    labelNames: ['state'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [state, { entries }] of costs.byState) this.inc({ state }, entries);
+    },
+  });
+  new Counter({
+    name: 'throughway_cost_corrections_usd_total',
+    help: 'US dollars by which this process corrected earlier costs, "up" or "down".',
+    labelNames: ['direction'],
+    registers,
+    collect() {
+      this.reset();
+      this.inc({ direction: 'up' }, Number(formatUsd(costs.raised)));
+      this.inc({ direction: 'down' }, Number(formatUsd(costs.lowered)));
     },
   });
   new Counter({
@@ -112,6 +148,7 @@ export function openMetrics({ activeExchanges, refusedWrites, lateWork }: Gauges
       if (refusal !== null) refusals.set(refusal, (refusals.get(refusal) ?? 0) + 1);
       else seriesOf(exchanges, endpoint ?? 'unknown', status ?? 0, ending ?? 'unknown').count++;
     },
+    enter: (tally) => costs.addAll(tally),
     observeUnpriced({ cost, endpoint }) {
       if (cost.state !== 'unpriced') return;
       const reason = codeOf(cost.why);
