@@ -1,7 +1,7 @@
 // One row for each operation over HTTP that is priced when its exchange ends: what is asked, what is answered, and what that costs.
 import type { ScriptedReply } from '../support/recorder.ts';
 import type { Header } from '../support/wire.ts';
-import { asEvents, asJson, form, json, named, unnamed } from './stand.ts';
+import { asJson, form, json, named, unnamed } from './stand.ts';
 
 export interface PricedOperation {
   readonly operation: string;
