@@ -1,7 +1,7 @@
 // Work that is paid for later is entered once, on the key that started it, at the prices of the moment when it was started: whoever
 // tells that it has ended, and however often.
 import assert from 'node:assert/strict';
-import { afterEach, beforeEach, test } from 'node:test';
+import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 
 import { NOTHING_SEEN, type ReplyFacts } from '../src/domain/facts.ts';
 import { formatUsd } from '../src/domain/money.ts';
@@ -18,6 +18,7 @@ import {
   startWork,
 } from './support/late-work.ts';
 import { aCaller, aCost, keyBudget, makeDir, record, told, writeRecord } from './support/ledger.ts';
+import { type TestPostgres, skipWithoutPostgres, startPostgres } from './support/postgres.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -508,4 +509,58 @@ test('of work of every kind nothing is looked up again once it is settled', asyn
   for (let i = 0; i < 5; i++) await lookAfter(HOUR);
   assert.equal(upstream.asked.length, kinds.length);
   assert.equal((await replica.ledger.report(ALL)).totals.pending, 0);
+});
+
+describe('replicas on one PostgreSQL', { skip: skipWithoutPostgres() }, () => {
+  let server: TestPostgres;
+  before(async () => {
+    server = await startPostgres();
+  });
+  after(() => server.close());
+  let dirs: ReturnType<typeof makeDir>[];
+  let replicas: Replica[];
+  afterEach(async () => {
+    for (const each of replicas) await each.close();
+    for (const each of dirs) each.remove();
+  });
+
+  test('whoever of them hears of an end first, and however many hear of it at once, work is entered once', async () => {
+    const databaseUrl = await server.makeDatabase();
+    dirs = [makeDir(), makeDir()];
+    const openOne = (dir: (typeof dirs)[number]) => openReplica({ dataDir: dir.path, clock, upstream, databaseUrl });
+    const one = await openOne(dirs[0]!);
+    const { id: budget } = await one.ledger.budgets.create(keyBudget(10n ** 13n));
+    replicas = [one, await openOne(dirs[1]!)];
+    const works = 12;
+    for (let i = 0; i < works; i++) {
+      const kind = i % 2 === 0 ? 'batch' : 'response';
+      const id = `${kind}_${i}`;
+      await startWork(replicas[i % 3 === 0 ? 1 : 0]!, told(AT), kind, id, { worst: 10n ** 11n });
+      upstream.answers.set(`/v1/batches/${id}`, { body: batchObject(id, 'completed', { output_file_id: 'file-o' }) });
+      upstream.answers.set(`/v1/responses/${id}`, { body: responseObject(id, 'completed', { usage: E14_USAGE }) });
+    }
+    upstream.answers.set('/v1/files/file-o/content', { body: outputLine(1, 'gpt-6.1-sol', E14_USAGE) });
+    clock.turn(MINUTE);
+    const facts = { ...NOTHING_SEEN, status: 'completed', model: 'gpt-6.1-sol', usages: [E14_USAGE] };
+    for (const { settlement } of replicas) {
+      for (let i = 0; i < works; i++) {
+        const kind = i % 2 === 0 ? 'batch' : 'response';
+        for (let n = 0; n < 3; n++) settlement.told({ kind, id: `${kind}_${i}`, isDeleted: false, facts });
+      }
+    }
+    await Promise.all(replicas.flatMap(({ settlement }) => [settlement.look(), settlement.look(), settlement.idle()]));
+    clock.turn(HOUR);
+    await Promise.all(replicas.map(({ settlement }) => settlement.look()));
+    const entries = await lateEntries(one);
+    assert.equal(entries.length, works);
+    const sum = entries.reduce((all, { amount }) => all + amount!, 0n);
+    assert.equal(formatUsd(sum), '0.0927');
+    assert.equal((await one.ledger.budgets.find(budget))?.spent, sum);
+    const { totals } = await one.ledger.report(ALL);
+    assert.deepEqual([totals.exchanges, totals.pending, totals.measured], [works, 0, sum]);
+    const drift = await one.ledger.findDrift();
+    assert.deepEqual([drift.windows, drift.rollups], [[], []]);
+    const counts = await one.store.work.count();
+    assert.deepEqual(new Set(counts.map(({ state }) => state)), new Set(['settled']));
+  });
 });
