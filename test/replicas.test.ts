@@ -73,4 +73,24 @@ describe('two replicas on one PostgreSQL', { skip: skipWithoutPostgres() }, () =
     while (status === 200 && performance.now() < deadline) status = await ask(other, token);
     assert.equal(status, 401);
   });
+
+  test('prices refreshed on one are in force on the other within five seconds', async () => {
+    const text = '| Model | Input | Output |\n|--|--|--|\n| gpt-7 | $3.00 | $9.00 |\n';
+    const versionOf = async (gateway: Gateway) => {
+      const headers = { authorization: `Bearer ${ADMIN_TOKEN}` };
+      const reply = await fetch(`${gateway.admin}/admin/v1/prices?model=gpt-7`, { headers });
+      return ((await reply.json()) as { price_version: string; data: unknown[] }).price_version;
+    };
+    const before = await versionOf(other);
+    await administer(one, '/admin/v1/prices/refresh', { documents: [{ name: 'pricing.md', text }], force: true });
+    const now = await versionOf(one);
+    assert.notEqual(now, before);
+    const deadline = performance.now() + 5000;
+    let seen = await versionOf(other);
+    while (seen !== now && performance.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      seen = await versionOf(other);
+    }
+    assert.equal(seen, now);
+  });
 });
