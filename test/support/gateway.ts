@@ -35,6 +35,8 @@ export interface TestGatewayOptions {
   readonly clock?: Clock;
   /** `postgres://...` of the shared store. */
   readonly databaseUrl?: string;
+  /** What `env:WEBHOOK_SECRET` of the settings stands for. */
+  readonly webhookSecret?: string;
   /** Kept after close where given; else a temporary one. */
   readonly dataDir?: string;
 }
@@ -46,6 +48,7 @@ export async function startGateway({
   settings = {},
   clock,
   databaseUrl,
+  webhookSecret,
   dataDir,
 }: TestGatewayOptions): Promise<TestGateway> {
   const directory = dataDir ?? (await mkdtemp(join(tmpdir(), 'throughway-test-')));
@@ -61,7 +64,7 @@ export async function startGateway({
       ...settings,
       upstream: { baseUrl: upstream, ...settings.upstream },
     },
-    { OPENAI_API_KEY: CANARY, ADMIN_TOKEN, DATABASE_URL: databaseUrl },
+    { OPENAI_API_KEY: CANARY, ADMIN_TOKEN, DATABASE_URL: databaseUrl, WEBHOOK_SECRET: webhookSecret },
   );
   const logLines: string[] = [];
   const log = openLog('debug', (line) => logLines.push(line));
