@@ -7,8 +7,6 @@ export interface PriceStore {
   keepVersion(version: string, layers: string): Promise<void>;
   /** The layers of a version, as JSON; null where nobody used it. */
   findVersion(version: string): Promise<string | null>;
-  /** All versions that were ever in force, the first one first. */
-  listVersions(): Promise<readonly UsedVersion[]>;
   lastRefresh(): Promise<Refresh | null>;
   /** @returns false where another one came first: then nothing is written */
   addRefresh(refresh: Omit<Refresh, 'at'>): Promise<boolean>;
@@ -17,12 +15,6 @@ export interface PriceStore {
   addUnpriced(seen: readonly Unpriced[]): Promise<void>;
   /** The one seen last first. */
   listUnpriced(): Promise<readonly Unpriced[]>;
-}
-
-export interface UsedVersion {
-  readonly version: string;
-  /** Milliseconds since 1970. */
-  readonly firstUsedAt: number;
 }
 
 export interface Refresh {

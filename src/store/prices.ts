@@ -23,11 +23,6 @@ export function priceStore(engine: Engine): PriceStore {
       const query = db.selectFrom('price_versions').select('layers').where('version', '=', version);
       return (await query.executeTakeFirst())?.layers ?? null;
     },
-    async listVersions() {
-      const query = db.selectFrom('price_versions').select(['version', 'first_used_at']).orderBy('first_used_at');
-      const rows = await query.orderBy('version').execute();
-      return rows.map((row) => ({ version: row.version, firstUsedAt: row.first_used_at }));
-    },
     async lastRefresh() {
       const query = db.selectFrom('price_refreshes').selectAll().orderBy('seq', 'desc').limit(1);
       return (await query.executeTakeFirst()) ?? null;
