@@ -1,5 +1,5 @@
-// Writes what is listed twice: the settings, the command line's help, the admin API's routes and the cost of each operation into
-// their pages in docs/. Run it with `node scripts/reference-docs.ts` after a change of any of them; a test compares.
+// Writes what is listed twice: the settings, the command line's help, the admin API's routes, the cost of each operation and the names
+// of LiteLLM's into their pages in docs/. Run it with `node scripts/reference-docs.ts` after a change of any of them; a test compares.
 import { readFileSync, writeFileSync } from 'node:fs';
 
 import type { Command } from 'commander';
@@ -9,6 +9,7 @@ import { type Access, type Route, routes } from '../src/admin/contract.ts';
 import { buildProgram } from '../src/cli/cli.ts';
 import { settingsSchema } from '../src/config/config.ts';
 import { costTable } from './cost-table.ts';
+import { litellmTables } from './litellm-tables.ts';
 
 /** Page to the part of it that is made here, between `<!-- made by ... -->` and `<!-- end -->`. */
 export const PAGES: Readonly<Record<string, () => string>> = {
@@ -16,6 +17,7 @@ export const PAGES: Readonly<Record<string, () => string>> = {
   'docs/cli.md': commands,
   'docs/admin-api.md': adminRoutes,
   'docs/cost.md': costTable,
+  'docs/litellm.md': litellmTables,
 };
 
 const PART = /(<!-- made by scripts\/reference-docs.ts -->\n)[^]*(<!-- end -->)/;

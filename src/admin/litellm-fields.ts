@@ -68,7 +68,7 @@ const models = z
 const blocked = flag.describe('Suspended: it opens nothing until it is unblocked.');
 const common = {
   metadata: metadata.nullable().optional().describe('Kept and given back; its `tags` become tags.'),
-  tags: tags.nullable().optional(),
+  tags: tags.nullable().optional().describe('The same.'),
   ...rate,
 };
 
@@ -171,6 +171,9 @@ export const userFields = {
 
 export const newUserFields = {
   ...userFields,
+  models: models.describe(
+    'Of the key that is made along. Users have none: they are named as unsupported, because later keys are free of them.',
+  ),
   auto_create_key: flag.describe('`true`, the default: a key for the user is made too, and answered.'),
   key_alias: text('a name').describe('The name of that key.'),
   duration: keyFields.duration.describe('When that key expires.'),
@@ -183,6 +186,14 @@ export const budgetFields = {
   user_id: text('a user’s id or name').describe('The same.'),
   model: text('a model or a pattern').describe('The same, alone or besides one of those.'),
   tag: text('a tag').describe('The same.'),
+};
+
+/** What of LiteLLM's fields does something here, by what they are given to. */
+export const HONOURED: Readonly<Record<Kind, Readonly<Record<string, z.ZodType>>>> = {
+  key: { ...newKeyFields, ...updatedKeyFields, key: newKeyFields.key },
+  team: teamFields,
+  user: newUserFields,
+  budget: budgetFields,
 };
 
 interface NotHonoured {
@@ -262,16 +273,8 @@ export const NOT_HONOURED: readonly NotHonoured[] = [
   },
   {
     of: ['user'],
-    names: [
-      'models',
-      'model_max_budget',
-      'tags',
-      'blocked',
-      'max_parallel_requests_per_model',
-      'sso_user_id',
-      'password',
-    ],
-    why: 'keys and teams have these; a key that is made along with the user is given `models` all the same',
+    names: ['model_max_budget', 'tags', 'blocked', 'max_parallel_requests_per_model', 'sso_user_id', 'password'],
+    why: 'keys and teams have these',
   },
   {
     of: ['budget'],

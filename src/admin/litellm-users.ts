@@ -6,7 +6,7 @@ import { makeKey } from './litellm-keys.ts';
 import { KEPT, type Lookup, type UserView, keptOf, userIdOf } from './litellm-lookup.ts';
 import { LitellmReply } from './litellm-reply.ts';
 import { keyInfo, spentBy, teamInfo, userInfo } from './litellm-views.ts';
-import { limitsOf, modelsOf } from './litellm-written.ts';
+import { limitsOf } from './litellm-written.ts';
 import type { LitellmAnswers, LitellmCall } from './litellm.ts';
 import { saidOf } from './views.ts';
 
@@ -37,7 +37,10 @@ export function litellmUsers(clock: Clock): Pick<LitellmAnswers, UserNames> {
         for (const each of newBudgets(body)) await look.ask('createBudget', { body: { ...each, user_id: user.id } });
         const token = body.auto_create_key === false ? null : await makeKeyFor(user, body, look);
         const info = await viewOne(await look.ask('findUser', { id: user.id }), look);
-        return new LitellmReply({ ...info, key: token }, idleDuration(body));
+        return new LitellmReply({ ...info, key: token }, [
+          ...(body.models?.length ? ['models'] : []),
+          ...idleDuration(body),
+        ]);
       } catch (error) {
         // All or nothing.
         await look.ask('deleteUser', { id: user.id });
@@ -74,17 +77,10 @@ export function litellmUsers(clock: Clock): Pick<LitellmAnswers, UserNames> {
   };
 
   async function makeKeyFor(user: UserView, body: NewUser, look: Lookup): Promise<string> {
-    const { key_alias, duration } = body;
     // Users have no models of their own: without these the key would open more than was asked for.
-    const models = Array.isArray(body['models'])
-      ? body['models'].filter((model) => typeof model === 'string')
-      : undefined;
+    const { key_alias, duration, models } = body;
     const team_id = user.team_id ?? undefined;
-    const { token } = await makeKey(
-      { key_alias, duration, models: models && modelsOf(models), team_id, user_id: user.id },
-      look,
-      clock,
-    );
+    const { token } = await makeKey({ key_alias, duration, models, team_id, user_id: user.id }, look, clock);
     return token;
   }
 }

@@ -48,8 +48,10 @@ export function openLitellm(
   return async (name, call, visitor) => {
     // The compiler cannot see that a route and its answer bear one name; the type LitellmAnswers has checked each pair.
     const answer = answers[name] as (call: AnyCall, look: Lookup) => Promise<LitellmReply>;
-    const reply = await answer(call, openLookup(native, keys, visitor));
     const route: Route = litellmRoutes[name];
+    // What the schema does not know was not checked: no answer sees it.
+    const known = { ...call, query: knownTo(route.query, call.query), body: knownTo(route.body, call.body) };
+    const reply = await answer(known, openLookup(native, keys, visitor));
     const unsupported = [
       ...new Set([...unknownTo(route.query, call.query), ...unknownTo(route.body, call.body), ...reply.unsupported]),
     ];
@@ -60,10 +62,21 @@ export function openLitellm(
   };
 }
 
+function fieldsOf(schema: z.ZodType): readonly string[] {
+  // All bodies and queries of these routes are objects.
+  return Object.keys((schema as z.ZodObject).shape);
+}
+
+function knownTo(schema: z.ZodType | undefined, written: unknown): unknown {
+  if (schema === undefined || typeof written !== 'object' || written === null) return written;
+  const known = fieldsOf(schema);
+  return Object.fromEntries(Object.entries(written).filter(([name]) => known.includes(name)));
+}
+
 /** Fields that were given a value and have no place in the schema. */
 function unknownTo(schema: z.ZodType | undefined, written: unknown): string[] {
   if (schema === undefined || typeof written !== 'object' || written === null) return [];
-  const known = Object.keys((schema as z.ZodObject).shape);
+  const known = fieldsOf(schema);
   return Object.entries(written)
     .filter(([name, value]) => !known.includes(name) && !isNothing(value))
     .map(([name]) => name);

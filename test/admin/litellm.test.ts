@@ -7,6 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Ajv2020, type AnySchema } from 'ajv/dist/2020.js';
 
 import { litellmRoutes } from '../../src/admin/contract.ts';
+import { HONOURED, type Kind, NOT_HONOURED } from '../../src/admin/litellm-fields.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { startRecorder, type Recorder } from '../support/recorder.ts';
 
@@ -524,6 +525,31 @@ describe('the description', () => {
       const schema = document.paths[path.split('?')[0]!][method].responses['200'].content['application/json']
         .schema as AnySchema;
       assert.ok(ajv.validate(schema, json), `${path}: ${ajv.errorsText()}`);
+    }
+  });
+
+  test('names no field both as honoured and as not', () => {
+    for (const { names, of } of NOT_HONOURED) {
+      for (const kind of of) {
+        const both = names.filter((name) => Object.hasOwn(HONOURED[kind], name));
+        assert.deepEqual(both, [], `${kind}: ${both.join()}`);
+      }
+    }
+  });
+
+  test('names as unsupported what it says is not honoured, of each kind', async () => {
+    await ok(post('/team/new', { team_id: 'kinds' }));
+    const routes: Readonly<Record<Kind, readonly [path: string, body: Record<string, unknown>]>> = {
+      key: ['/key/generate', {}],
+      team: ['/team/update', { team_id: 'kinds' }],
+      user: ['/user/new', { user_id: 'kinds', auto_create_key: false }],
+      budget: ['/budget/new', { tag: 'kinds', max_budget: 1 }],
+    };
+    for (const [kind, [path, body]] of Object.entries(routes)) {
+      const names = NOT_HONOURED.filter(({ of }) => of.some((each) => each === kind)).flatMap((row) => row.names);
+      const written = Object.fromEntries(names.map((name) => [name, ['x']]));
+      const answer = await ok(post(path, { ...written, ...body }));
+      assert.deepEqual(answer.unsupported_fields.toSorted(), names.toSorted(), kind);
     }
   });
 
