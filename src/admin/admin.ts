@@ -157,7 +157,7 @@ function send(given: unknown, { status, contentType }: Route): Response {
   const [answer, unsupported] = given instanceof LitellmReply ? [given.answer, given.unsupported] : [given, []];
   const [body, type] =
     answer instanceof OtherAnswer
-      ? [answer.text, `${answer.type}; charset=utf-8`]
+      ? [asStream(answer.pieces), `${answer.type}; charset=utf-8`]
       : contentType === undefined
         ? [JSON.stringify(answer), 'application/json']
         : // Lines may be many: they leave as they are read.

@@ -1,7 +1,7 @@
 // What was spent, and whether the sums agree with the entries, in the words of the contract.
 import { z } from 'zod';
 
-import { filter, shownUsd, span } from './fields.ts';
+import { cursorIs, filter, page, shownUsd, span } from './fields.ts';
 import { CSV, type Route } from './route.ts';
 
 export const SPEND_GROUPS = ['key', 'team', 'user', 'model', 'endpoint', 'tag', 'day', 'hour'] as const;
@@ -21,8 +21,11 @@ const group = z.string().nullable().optional();
 
 export const spendRow = z.object({
   key_id: group.describe('Groups that were asked for; null is none.'),
+  key_name: group.describe('Beside each id what it is called, also where it was deleted.'),
   team_id: group,
+  team_name: group,
   user_id: group,
+  user_name: group,
   model: group,
   endpoint: group,
   tag: group,
@@ -48,7 +51,16 @@ const spendQuery = z.strictObject({
   model: filter('a model'),
   endpoint: filter('a path template, such as /v1/chat/completions'),
   tag: filter('a tag'),
-  format: z.enum(['json', 'csv'], 'write json or csv').optional().describe('`csv`: rows with a header, and no totals.'),
+  limit: page.limit.describe(
+    'How many rows at most; without it all, where they are no more than 100,000. The totals are those of all rows.',
+  ),
+  cursor: cursorIs(/^\d{1,9}$/),
+  format: z
+    .enum(['json', 'csv', 'focus'], 'write json, csv or focus')
+    .optional()
+    .describe(
+      '`csv`: all rows with a header, and no totals. `focus`: the same in the columns of FOCUS 1.2, by days; or by hours, where `group_by` is `hour`.',
+    ),
 });
 
 const COUNT = 'whole pico-dollars, or tokens';
@@ -95,6 +107,7 @@ export const ledgerRoutes = {
       from: z.string(),
       to: z.string(),
       data: z.array(spendRow),
+      next_cursor: z.string().nullable().describe('Null on the last page.'),
       totals: z.object(sums).describe('Each exchange once, also where tags are asked for.'),
     }),
     otherType: CSV,

@@ -49,10 +49,11 @@ export type Access = keyof typeof ACCESS;
 /** An answer of the route's other type. */
 export class OtherAnswer {
   readonly type: NonNullable<Route['otherType']>;
-  readonly text: string;
+  /** In pieces, so that a long one is never kept whole. */
+  readonly pieces: AsyncIterable<string>;
 
-  constructor(type: NonNullable<Route['otherType']>, text: string) {
+  constructor(type: NonNullable<Route['otherType']>, pieces: AsyncIterable<string>) {
     this.type = type;
-    this.text = text;
+    this.pieces = pieces;
   }
 }

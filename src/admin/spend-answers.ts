@@ -1,14 +1,18 @@
-// What was spent, as rows or as CSV; and whether the sums that say so agree with the entries.
+// What was spent, as rows, as CSV or as FOCUS; and whether the sums that say so agree with the entries.
 import { SYSTEM } from '../domain/audit.ts';
 import type { Clock } from '../domain/clock.ts';
+import type { KeyId } from '../domain/id.ts';
 import type { RollupSums } from '../domain/ledger-store.ts';
 import { formatUsd } from '../domain/money.ts';
 import { Refusal } from '../domain/refusal.ts';
+import type { Keys } from '../keys/keys.ts';
 import type { Drift, SpendGroup, SpendRow } from '../ledger/ledger.ts';
 import type { AnswerParts, Answers } from './answers.ts';
 import type { Answer, Call } from './contract.ts';
-import { csvText } from './csv.ts';
+import { type Cell, csvLines } from './csv.ts';
+import { FOCUS_COLUMNS, FOCUS_GROUPS, focusCells, focusRows } from './focus.ts';
 import { SPEND_GROUPS } from './ledger-routes.ts';
+import { type Names, openNames } from './names.ts';
 import { CSV, OtherAnswer } from './route.ts';
 import { saidOf, timeOf, timeText } from './views.ts';
 import { type Visitor, teamOfList } from './visitor.ts';
@@ -21,24 +25,50 @@ const TOLD_MAX = 100;
 type Query = Call<'spend'>['query'];
 
 export function spendAnswers({
+  keys,
   ledger,
   audit,
   clock,
+  health,
 }: AnswerParts): Pick<Answers, 'spend' | 'findDrift' | 'mendLedger'> {
   return {
     async spend({ query }, visitor) {
       // What has ended is told, whether or not it was entered yet.
       await ledger.catchUp();
-      const groupBy = groupsOf(query);
       const { from, to } = spanOf(query, clock);
-      const { rows, totals } = await ledger.report({ groupBy, from, to, where: whereOf(query, visitor) });
-      if (rows.length > ROWS_MAX) {
-        const message = `These are ${rows.length} rows, more than ${ROWS_MAX}; ask for a shorter time, or for fewer groups.`;
+      const where = await whereOf(query, visitor, keys);
+      const names = openNames(keys);
+      if (query.format === 'focus') {
+        const groupBy = [...FOCUS_GROUPS, focusPeriod(query)];
+        const context = { names, account: health().upstream_origin, tag: query.tag };
+        const rows = spread(ledger.spendRows({ groupBy, from, to, where }), (row) => focusRows(row, context));
+        return new OtherAnswer(CSV, csvLines(FOCUS_COLUMNS, rows, focusCells));
+      }
+      const groupBy = groupsOf(query);
+      const viewOf = async (row: SpendRow) => ({ ...(await groupView(row, groupBy, names)), ...sumsView(row) });
+      if (query.format === 'csv') {
+        const columns = columnsOf(groupBy);
+        const cellsOf = async (row: SpendRow) => {
+          const view: Readonly<Record<string, Cell>> = await viewOf(row);
+          return columns.map((column) => view[column] ?? null);
+        };
+        return new OtherAnswer(CSV, csvLines(columns, ledger.spendRows({ groupBy, from, to, where }), cellsOf));
+      }
+      const { rows, totals } = await ledger.report({ groupBy, from, to, where });
+      const first = Number(query.cursor ?? 0);
+      const last = query.limit === undefined ? rows.length : first + Math.max(1, query.limit);
+      const shown = rows.slice(first, last);
+      if (shown.length > ROWS_MAX) {
+        const message = `These are ${shown.length} rows, more than ${ROWS_MAX}; ask for them in pages (limit), as CSV (format=csv), for a shorter time, or for fewer groups.`;
         throw new Refusal('bad_request', message, { param: 'group_by' });
       }
-      const data = rows.map((row) => ({ ...groupView(row, groupBy), ...sumsView(row) }));
-      if (query.format === 'csv') return new OtherAnswer(CSV, csvText(columnsOf(groupBy), data));
-      return { from: timeText(from), to: timeText(to), data, totals: sumsView(totals) };
+      return {
+        from: timeText(from),
+        to: timeText(to),
+        data: await Promise.all(shown.map(viewOf)),
+        next_cursor: last < rows.length ? String(last) : null,
+        totals: sumsView(totals),
+      };
     },
     findDrift: async () => driftView(await ledger.findDrift()),
     async mendLedger(_call, { actor }) {
@@ -65,15 +95,32 @@ function spanOf({ from, to }: Query, clock: Clock): { readonly from: number; rea
   });
 }
 
-function whereOf(query: Query, visitor: Visitor) {
+async function whereOf(query: Query, visitor: Visitor, keys: Keys) {
+  // A key stays with its team: with it, only that team's sums are read.
+  const key = query.key_id === undefined ? null : await keys.find(query.key_id as KeyId);
   return saidOf({
     key: query.key_id,
-    team: teamOfList(visitor, query.team_id),
+    team: teamOfList(visitor, query.team_id) ?? key?.teamId,
     user: query.user_id,
     model: query.model,
     endpoint: query.endpoint,
     tag: query.tag,
   });
+}
+
+function focusPeriod({ group_by }: Query): 'day' | 'hour' {
+  if (group_by === undefined || group_by === 'day') return 'day';
+  if (group_by === 'hour') return 'hour';
+  const message = `group_by is ${group_by}; with format=focus write day or hour, or leave it out: the other groups are all there.`;
+  throw new Refusal('bad_request', message, { param: 'group_by' });
+}
+
+/** What each row becomes, in the same pieces. */
+async function* spread<R, S>(
+  pieces: AsyncIterable<readonly R[]>,
+  become: (row: R) => Promise<readonly S[]>,
+): AsyncGenerator<readonly S[]> {
+  for await (const piece of pieces) yield (await Promise.all(piece.map(become))).flat();
 }
 
 const GROUP_FIELDS = {
@@ -101,12 +148,26 @@ const SUM_FIELDS = Object.keys(
   }),
 );
 
+/** What stands beside an id. */
+const NAME_FIELDS: Readonly<Partial<Record<SpendGroup, string>>> = {
+  key: 'key_name',
+  team: 'team_name',
+  user: 'user_name',
+};
+
 function columnsOf(groupBy: readonly SpendGroup[]): string[] {
-  return [...groupBy.map((group) => GROUP_FIELDS[group]), ...SUM_FIELDS];
+  return [...groupBy.flatMap((group) => [GROUP_FIELDS[group], NAME_FIELDS[group] ?? []].flat()), ...SUM_FIELDS];
 }
 
-function groupView({ group }: SpendRow, groupBy: readonly SpendGroup[]) {
-  return Object.fromEntries(groupBy.map((name) => [GROUP_FIELDS[name], groupText(name, group[name])]));
+async function groupView({ group }: SpendRow, groupBy: readonly SpendGroup[], names: Names) {
+  const view: Record<string, string | null> = {};
+  for (const name of groupBy) {
+    const text = groupText(name, group[name]);
+    view[GROUP_FIELDS[name]] = text;
+    if (name !== 'key' && name !== 'team' && name !== 'user') continue;
+    view[NAME_FIELDS[name] ?? ''] = text === null ? null : ((await names[name](text))?.name ?? null);
+  }
+  return view;
 }
 
 function groupText(name: SpendGroup, value: string | number | undefined): string | null {
