@@ -111,6 +111,20 @@ test('a stream of a response that is read again settles it, and so does the repl
   await settledAs(['resp:resp_2', '10300000000'], ['resp:resp_3', '10300000000']);
 });
 
+test('a read that breaks off between status and usage settles nothing: a whole one does', async () => {
+  upstream.answers.set('POST /v1/responses', response('resp_5', 'queued'));
+  await ok('POST', '/responses', IN_BACKGROUND);
+  const { body } = response('resp_5', 'completed', USAGE);
+  upstream.answers.set('GET /v1/responses/resp_5', {
+    body: { ...body, usage: null, padding: 'x'.repeat(50_000) },
+    isCut: true,
+  });
+  await assert.rejects(async () => (await call('GET', '/responses/resp_5')).text());
+  upstream.answers.set('GET /v1/responses/resp_5', { body });
+  await ok('GET', '/responses/resp_5');
+  await settledAs(['resp:resp_5', '10300000000']);
+});
+
 test('of a key that was deleted the work is charged all the same, to it', async () => {
   const { key, token } = await gateway.createKey({ name: 'short' });
   upstream.answers.set('POST /v1/responses', response('resp_4', 'queued'));

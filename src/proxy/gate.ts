@@ -175,12 +175,14 @@ export function openGate(parts: GateParts): Gate {
 
 function tellOfWork(
   { arrival }: Admission,
-  { facts, status }: Observation,
+  { facts, status, ending }: Observation,
   tell: NonNullable<GateParts['onWorkTold']>,
 ): void {
   const { endpoint, path, method } = arrival;
   // Asked of every exchange: the row says at once whether it is one of the few.
   if (endpoint === undefined || endpoint.billing === 'metered' || facts === null || status !== 200) return;
+  // What broke off may have told its status, and not what was used.
+  if (ending !== 'complete') return;
   const work = workToldBy(endpoint, path);
   if (work !== null) tell({ ...work, isDeleted: method === 'DELETE', facts });
 }

@@ -117,7 +117,11 @@ export function openSettlement(parts: SettlementParts, settings: SettlementSetti
 
   async function follow(work: PendingWork, sight: Sight): Promise<void> {
     const { settleKey } = work;
-    if (isClosed && sight.kind === 'unknown') return;
+    if (sight.kind === 'unknown' && isClosed) {
+      // We broke off ourselves: it is as due as it was.
+      await store.putOff(settleKey, owner, { nextLookAt: work.nextLookAt, progress: work.progress });
+      return;
+    }
     if (sight.kind === 'unknown') {
       await putOff(work, work.progress, sight.why);
       return;

@@ -3,8 +3,8 @@ import { Counter, Gauge, Registry, collectDefaultMetrics } from 'prom-client';
 
 import { CostTally } from '../domain/cost-tally.ts';
 import type { ExchangeRecord } from '../domain/exchange-record.ts';
-import { codeOf } from '../domain/price.ts';
 import { formatUsd } from '../domain/money.ts';
+import { codeOf } from '../domain/price.ts';
 
 export interface Metrics {
   /** Counts an arrival by its record, whether it was let through or refused. */
@@ -138,7 +138,8 @@ export function openMetrics({ activeExchanges, refusedWrites, lateWork }: Gauges
       registers,
       async collect() {
         this.reset();
-        for (const { kind, state, count } of await lateWork()) this.set({ kind, state }, count);
+        // Without the store all other numbers are wanted the more.
+        for (const { kind, state, count } of await lateWork().catch(() => [])) this.set({ kind, state }, count);
       },
     });
   }
