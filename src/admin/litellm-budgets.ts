@@ -104,7 +104,14 @@ function planOf(
     return isGiven(limit) ? { ...NOTHING, made: [{ ...budgetOf(limit, duration), kind }] } : NOTHING;
   if (duration !== undefined && windowFor(duration) !== there.window) {
     const limit_usd = isGiven(limit) ? usdText(limit) : there.limit_usd;
-    return { made: [{ limit_usd, window: windowFor(duration), kind }], changed: [], removed: [there.id] };
+    const { thresholds, counts_estimates, time_zone, increase } = there;
+    const kept = {
+      thresholds: [...thresholds],
+      counts_estimates,
+      time_zone,
+      ...(increase && { increase: { ...increase } }),
+    };
+    return { made: [{ ...kept, limit_usd, window: windowFor(duration), kind }], changed: [], removed: [there.id] };
   }
   return isGiven(limit) ? { ...NOTHING, changed: [{ id: there.id, body: { limit_usd: usdText(limit) } }] } : NOTHING;
 }

@@ -22,6 +22,20 @@ const budgetDuration = z
 const period = z
   .string('write a period, such as 30s, 30m, 30h, 30d or 1mo')
   .refine((text) => after(text, 0) !== null, 'write a period, such as 30s, 30m, 30h, 30d or 1mo');
+const GRACE_MS_MAX = 366 * 24 * 3_600_000;
+export const gracePeriod = period
+  .refine((text) => (after(text, 0) ?? 0) <= GRACE_MS_MAX, 'write at most 366d')
+  .nullable()
+  .optional();
+const TOKEN_CHARACTERS_MAX = 256;
+export const aKey = z
+  .string('write a key, by its token, its hash or its id')
+  .min(1, 'write a key, by its token, its hash or its id')
+  .max(TOKEN_CHARACTERS_MAX, `write at most ${TOKEN_CHARACTERS_MAX} characters`);
+const token = z.string('write 16 to 256 visible characters').nullable().optional();
+/** As long as a budget takes it. */
+const MODEL_CHARACTERS_MAX = 100;
+const boundModel = named('a model').max(MODEL_CHARACTERS_MAX, `write at most ${MODEL_CHARACTERS_MAX} characters`);
 const text = (what: string) => named(what).nullable().optional();
 const flag = z.boolean('write true or false').nullable().optional();
 
@@ -54,7 +68,7 @@ const rate = {
   max_parallel_requests: most.describe('Exchanges at once.'),
 };
 const modelBudgets = z
-  .record(named('a model'), ofModel, 'write an object, such as {"gpt-4o":{"budget_limit":10,"time_period":"1d"}}')
+  .record(boundModel, ofModel, 'write an object, such as {"gpt-4o":{"budget_limit":10,"time_period":"1d"}}')
   .nullable()
   .optional()
   .describe('A hard budget for each model. What is given stands in place of all that were.');
@@ -110,12 +124,12 @@ export const keyFields = {
 
 export const newKeyFields = {
   ...keyFields,
-  key: text('16 to 256 visible characters').describe('The token, in place of a new one: 16 to 256 visible characters.'),
+  key: token.describe('The token, in place of a new one: 16 to 256 visible characters.'),
 };
 
 export const updatedKeyFields = {
   ...keyFields,
-  key: named('a key, by its token, its hash or its id'),
+  key: aKey,
   temp_budget_increase: usd.nullable().optional().describe('On top of `max_budget` until `temp_budget_expiry`.'),
   temp_budget_expiry: z
     .string('write a day, a time or a period, such as 2027-01-31 or 10d')
@@ -181,7 +195,7 @@ export const newUserFields = {
 
 export const budgetFields = {
   ...money,
-  key: text('a key, by its token, its hash or its id').describe('Whom it binds: a budget here binds what it names.'),
+  key: aKey.nullable().optional().describe('Whom it binds: a budget here binds what it names.'),
   team_id: text('a team’s id or name').describe('The same.'),
   user_id: text('a user’s id or name').describe('The same.'),
   model: text('a model or a pattern').describe('The same, alone or besides one of those.'),

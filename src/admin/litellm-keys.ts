@@ -28,7 +28,7 @@ export function litellmKeys(clock: Clock): Pick<LitellmAnswers, KeyNames> {
   const regenerate = async (named: string, body: LitellmCall<'litellmRegenerateKey'>['body'], look: Lookup) => {
     const key = await look.key(named);
     const { new_key: token, grace_period, key: _key, ...changes } = body;
-    if (typeof token === 'string') await checkNewToken(token, look);
+    if (typeof token === 'string') await look.checkNewToken(token);
     const unsupported = await change(key, changes, look, clock);
     const graceMs = typeof grace_period === 'string' ? (after(grace_period, 0) ?? 0) : 0;
     const rotation = { grace_seconds: graceMs / 1000, ...(typeof token === 'string' && { token }) };
@@ -178,14 +178,6 @@ function checkIncrease(
   if (!hasIncrease || hasBudget) return;
   const message = 'temp_budget_increase raises max_budget, and this key has none; give max_budget too.';
   throw new Refusal('bad_request', message, { param: 'temp_budget_increase' });
-}
-
-/** Before anything else is written. Whoever may not choose tokens must not learn which ones there are. */
-async function checkNewToken(token: string, look: Lookup): Promise<void> {
-  if (look.visitor.teamId !== null || !(await look.isTaken(token))) return;
-  throw new Refusal('conflict', 'new_key is a token that a key has; give one that is used nowhere else.', {
-    param: 'new_key',
-  });
 }
 
 async function keysOfNames(names: readonly string[], look: Lookup): Promise<KeyView[]> {

@@ -3,8 +3,8 @@
 import { ChangeRefused } from '../domain/change-refused.ts';
 import type { KeyId } from '../domain/id.ts';
 import { Refusal } from '../domain/refusal.ts';
-import { type Keys, hashToken } from '../keys/keys.ts';
-import type { Answers } from './answers.ts';
+import { formOf, hashToken } from '../keys/keys.ts';
+import type { AnswerParts, Answers } from './answers.ts';
 import {
   type Answer,
   type BodyOf,
@@ -15,6 +15,7 @@ import {
   routes,
 } from './contract.ts';
 import { check } from './input.ts';
+import type { BudgetChanges } from './litellm-budgets.ts';
 import { type Visitor, checkMayCall, sees } from './visitor.ts';
 
 export type KeyView = Answer<'findKey'>;
@@ -39,13 +40,24 @@ export interface Lookup {
   /** The ids that scripts know teams and users by: theirs, where they gave one. */
   teamName(id: string): Promise<string>;
   userName(id: string): Promise<string>;
-  /** Whether a token is some key's. */
-  isTaken(token: string): Promise<boolean>;
+  /** What `rotateKey` would refuse, before anything else is written. @throws Refusal */
+  checkNewToken(token: string): Promise<void>;
 }
 
 const HASH = /^[0-9a-f]{64}$/;
 
-export function openLookup(answers: Answers, keys: Keys, visitor: Visitor): Lookup {
+/** Those of a team bind keys alone: what else would be written is not, where this is refused. @throws Refusal */
+export function checkMayBind({ role, teamId }: Visitor, { made, changed, removed }: BudgetChanges): void {
+  if (teamId === null || made.length + changed.length + removed.length === 0) return;
+  const message = `The role ${role} makes and changes budgets of its team’s keys only.`;
+  throw new Refusal('role_not_allowed', message, { param: 'max_budget' });
+}
+
+export function openLookup(
+  answers: Answers,
+  { keys, isAdminToken }: Pick<AnswerParts, 'keys' | 'isAdminToken'>,
+  visitor: Visitor,
+): Lookup {
   const ask: Lookup['ask'] = async (name, { id = '', query, body }) => {
     const route: Route = routes[name];
     // The compiler cannot see that a route and its answer bear one name; the type Answers has checked each pair.
@@ -98,7 +110,22 @@ export function openLookup(answers: Answers, keys: Keys, visitor: Visitor): Look
     },
     teamName: (id) => nameOf(id, async () => teamIdOf(await ask('findTeam', { id }))),
     userName: (id) => nameOf(id, async () => userIdOf(await ask('findUser', { id }))),
-    isTaken: async (token) => (await keys.findByTokenHash(hashToken(token))) !== null,
+    async checkNewToken(token) {
+      const param = 'new_key';
+      if (visitor.teamId !== null) {
+        const message = `The role ${visitor.role} may not choose tokens; leave new_key out for a new one.`;
+        throw new Refusal('role_not_allowed', message, { param });
+      }
+      if (formOf(token) === null) {
+        const message =
+          'new_key is [not shown]; give 16 to 256 visible ASCII characters, and none that begin like our own.';
+        throw new Refusal('bad_request', message, { param });
+      }
+      if ((await keys.findByTokenHash(hashToken(token))) === null && !isAdminToken(token)) return;
+      throw new Refusal('conflict', 'new_key is a token that is used already; give one that is used nowhere else.', {
+        param,
+      });
+    },
   };
 }
 

@@ -4,8 +4,9 @@ import { z } from 'zod';
 
 import { filter, named, wholeNumber } from './fields.ts';
 import {
+  aKey,
   budgetFields,
-  keyFields,
+  gracePeriod,
   newKeyFields,
   newUserFields,
   teamFields,
@@ -15,7 +16,6 @@ import {
 import type { Route } from './route.ts';
 
 const object = 'write a JSON object, such as {"key_alias":"web"}';
-const aKey = named('a key, by its token, its hash or its id');
 const aTeam = named('a team’s id or name');
 const aUser = named('a user’s id or name');
 const aBudget = named('a budget’s id');
@@ -26,9 +26,8 @@ const regeneration = {
   ...updatedKeyFields,
   key: aKey.nullable().optional(),
   new_key: newKeyFields.key.describe('The token, in place of a new one.'),
-  grace_period: keyFields.duration.describe('How long the token before opens too; without it, not at all.'),
+  grace_period: gracePeriod.describe('How long the token before opens too; without it, not at all.'),
 };
-const budgetAlone = { ...budgetFields, max_budget: budgetFields.max_budget };
 
 const day = z
   .string()
@@ -102,7 +101,7 @@ export const litellmRoutes = {
       user_id: filter('a user by its id or name'),
       team_id: filter('a team by its id or name'),
       key_alias: filter('a key by its name'),
-      key_hash: filter('a key by its token, its hash or its id'),
+      key_hash: aKey.optional(),
       return_full_object: flag,
       include_team_keys: flag.describe('Nothing is left out either way.'),
     }),
@@ -293,7 +292,7 @@ export const litellmRoutes = {
     path: '/budget/new',
     summary: 'Makes a budget of what it names: a key, a team, a user, a model or a tag.',
     access: 'change_team',
-    body: z.looseObject(budgetAlone, 'write a JSON object, such as {"team_id":"web","max_budget":10}'),
+    body: z.looseObject(budgetFields, 'write a JSON object, such as {"team_id":"web","max_budget":10}'),
     status: 200,
     answer: z.looseObject({ budget_id: z.string(), ...told }),
   },
@@ -342,7 +341,7 @@ export const litellmRoutes = {
     summary: 'Sums of days where both dates are given, else the newest records: a thousand at most.',
     access: 'see_team',
     query: z.looseObject({
-      api_key: filter('a key by its token, its hash or its id'),
+      api_key: aKey.optional(),
       user_id: filter('a user by its id or name'),
       request_id: filter('an exchange by its id'),
       start_date: day.describe('A day, inclusive.'),
@@ -364,7 +363,7 @@ export const litellmRoutes = {
         .enum(['team', 'api_key'], 'write team or api_key; end users are in /spend/logs')
         .optional()
         .describe('`team` by default.'),
-      api_key: filter('a key by its token, its hash or its id'),
+      api_key: aKey.optional(),
       internal_user_id: filter('a user by its id or name'),
       team_id: filter('a team by its id or name'),
     }),

@@ -1,12 +1,13 @@
 // LiteLLM's /team/*.
 import type { BodyOf } from './contract.ts';
 import { changedBudgets, newBudgets } from './litellm-budgets.ts';
-import { KEPT, type Lookup, type TeamView, keptOf, teamIdOf } from './litellm-lookup.ts';
+import { KEPT, type Lookup, type TeamView, checkMayBind, keptOf, teamIdOf } from './litellm-lookup.ts';
 import { LitellmReply } from './litellm-reply.ts';
 import { keyInfo, spentBy, teamInfo } from './litellm-views.ts';
 import { limitsOf, modelsOf, tagsOf } from './litellm-written.ts';
 import type { LitellmAnswers, LitellmCall } from './litellm.ts';
 import { saidOf } from './views.ts';
+import { checkMayCall } from './visitor.ts';
 
 type TeamNames =
   | 'litellmNewTeam'
@@ -90,6 +91,8 @@ async function change(team: TeamView, body: LitellmCall<'litellmUpdateTeam'>['bo
     tags: tagsOf(body.tags, metadata),
   }) as BodyOf<'updateTeam'>;
   const budgets = changedBudgets(body, 'team', team.budgets, null);
+  checkMayBind(look.visitor, budgets);
+  if (typeof body.blocked === 'boolean') checkMayCall(look.visitor, 'change');
   if (Object.keys(changes).length > 0) await look.ask('updateTeam', { id: team.id, body: changes });
   for (const each of budgets.changed) await look.ask('updateBudget', each);
   for (const each of budgets.made) await look.ask('createBudget', { body: { ...each, team_id: team.id } });

@@ -3,7 +3,7 @@ import type { Clock } from '../domain/clock.ts';
 import type { BodyOf } from './contract.ts';
 import { changedBudgets, newBudgets } from './litellm-budgets.ts';
 import { makeKey } from './litellm-keys.ts';
-import { KEPT, type Lookup, type UserView, keptOf, userIdOf } from './litellm-lookup.ts';
+import { KEPT, type Lookup, type UserView, checkMayBind, keptOf, userIdOf } from './litellm-lookup.ts';
 import { LitellmReply } from './litellm-reply.ts';
 import { keyInfo, spentBy, teamInfo, userInfo } from './litellm-views.ts';
 import { limitsOf } from './litellm-written.ts';
@@ -103,6 +103,7 @@ async function change(user: UserView, body: LitellmCall<'litellmUpdateUser'>['bo
     metadata: isKept ? { ...(metadata ?? before), [KEPT]: kept } : undefined,
   }) as BodyOf<'updateUser'>;
   const budgets = changedBudgets(body, 'user', user.budgets, null);
+  checkMayBind(look.visitor, budgets);
   if (Object.keys(changes).length > 0) await look.ask('updateUser', { id: user.id, body: changes });
   for (const each of budgets.changed) await look.ask('updateBudget', each);
   for (const each of budgets.made) await look.ask('createBudget', { body: { ...each, user_id: user.id } });

@@ -36,8 +36,9 @@ interface AnyCall {
 
 export function openLitellm(
   native: Answers,
-  { keys, clock }: AnswerParts,
+  parts: AnswerParts,
 ): (name: LitellmName, call: AnyCall, visitor: Visitor) => Promise<LitellmReply> {
+  const { clock } = parts;
   const answers: LitellmAnswers = {
     ...litellmKeys(clock),
     ...litellmTeams(),
@@ -51,7 +52,7 @@ export function openLitellm(
     const route: Route = litellmRoutes[name];
     // What the schema does not know was not checked: no answer sees it.
     const known = { ...call, query: knownTo(route.query, call.query), body: knownTo(route.body, call.body) };
-    const reply = await answer(known, openLookup(native, keys, visitor));
+    const reply = await answer(known, openLookup(native, parts, visitor));
     const unsupported = [
       ...new Set([...unknownTo(route.query, call.query), ...unknownTo(route.body, call.body), ...reply.unsupported]),
     ];

@@ -226,7 +226,7 @@ function limitLines(served: readonly Deployment[]): Line[] {
       if (limit === undefined || limit === null) return [];
       const at = `${from}.litellm_params.${theirs}`;
       const isWhole = typeof limit === 'number' && Number.isSafeInteger(limit) && limit > 0;
-      const isNamed = model !== null && /^[^*]+\*?$/.test(model);
+      const isNamed = model !== null && /^(?!__proto__$)[^*]+\*?$/.test(model);
       if (!isWhole || !isNamed)
         return [{ from: at, outcome: 'by_hand', to: 'limits.models', why: 'it needs a whole number, and a model' }];
       const to = `limits.models/${model}/${ours}`;

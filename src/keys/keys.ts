@@ -88,7 +88,7 @@ export interface Keys {
 
 export type { Closed } from './callers.ts';
 export { mayCallEndpoint, mayCallFrom, mayCallModel } from './scopes.ts';
-export { newAdminToken, equalHashes, hashToken };
+export { newAdminToken, equalHashes, hashToken, formOf };
 
 /**
  * @param endpoints the rows that rules of endpoints speak of

@@ -225,6 +225,18 @@ describe('keys in LiteLLM’s names', () => {
       'new_key',
       /used nowhere else/,
     );
+    await assertRefused(
+      post('/key/regenerate', { key: other, new_key: 'short', max_budget: 9 }),
+      400,
+      'new_key',
+      /16 to 256/,
+    );
+    await assertRefused(
+      post('/key/regenerate', { key: other, grace_period: '9999d', max_budget: 9 }),
+      400,
+      'grace_period',
+      /366d/,
+    );
     assert.equal((await ok(get(`/key/info?key=${other}`))).info.max_budget, null, 'nothing was half-written');
   });
 
@@ -491,6 +503,14 @@ describe('who may', () => {
     assert.equal((await ok(get('/key/list', token))).total_count, 1);
     assert.equal((await post('/team/new', { team_id: 'more' }, token)).status, 403);
     assert.equal((await post('/key/generate', { key: 'sk-of-my-own-choice-1' }, token)).status, 403);
+    const both = { team_id: 'ours', metadata: { half: 'written' } };
+    assert.equal((await post('/team/update', { ...both, max_budget: 1000 }, token)).status, 403);
+    assert.equal((await post('/team/update', { ...both, blocked: true }, token)).status, 403);
+    assert.equal(
+      (await post('/key/regenerate', { key: made.key, new_key: 'sk-of-my-own-choice-1' }, token)).status,
+      403,
+    );
+    assert.deepEqual((await ok(get('/team/info?team_id=ours', token))).team_info.metadata, {});
     const { json: audit } = await get(`/admin/v1/audit?id=${made.token_id}`);
     assert.deepEqual([audit.data[0].actor, audit.data[0].action], [user.id, 'created']);
   });
