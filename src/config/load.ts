@@ -15,7 +15,10 @@ export interface Credential {
   readonly project: string | null;
 }
 
-export interface Config extends Omit<ResolvedSettings, 'adminToken' | 'databaseUrl' | 'redisUrl' | 'webhooks' | 'upstream'> {
+export interface Config extends Omit<
+  ResolvedSettings,
+  'adminToken' | 'databaseUrl' | 'redisUrl' | 'webhooks' | 'upstream'
+> {
   /** Null: one is made and kept in the data dir. */
   readonly adminToken: Secret | null;
   /** Null: what replicas share is kept in the data dir. */

@@ -4,8 +4,8 @@ import type { Admission, Observation } from '../domain/exchange.ts';
 import type { ReplyFacts, RequestFacts } from '../domain/facts.ts';
 import type { Cost, CostBasis, Prices } from '../domain/price.ts';
 import type { Usage } from '../domain/usage.ts';
-import { workStartedBy } from '../openai/objects.ts';
 import { together } from '../openai/cost-sum.ts';
+import { workStartedBy } from '../openai/objects.ts';
 import { markUnreportedTier } from '../openai/served-tier.ts';
 import { readImageTool } from '../openai/usage.ts';
 
@@ -27,7 +27,8 @@ export interface PricedAt {
 
 export function costOf(admission: Admission, observation: Observation, usage: Usage, pricedAt: PricedAt): Cost {
   const { endpoint } = admission.arrival;
-  if (endpoint?.billing === 'free' || endpoint?.billing === 'repeated' || wasInVain(admission, observation, usage)) return NO_COST;
+  if (endpoint?.billing === 'free' || endpoint?.billing === 'repeated' || wasInVain(admission, observation, usage))
+    return NO_COST;
   if (endpoint === undefined) return unknown('unpriced', 'unknown_endpoint');
   if (endpoint.billing === 'unpriced') return unknown('unpriced', 'no_published_price');
   // Each turn of a socket is priced on its own; what the whole of it reports, such as seconds, is priced here.

@@ -132,7 +132,10 @@ function objectsOf(
   if (cost.state !== 'pending' || made.length === 0) return [...made, ...containers];
   const [seconds, size] = [asked?.seconds ?? null, asked?.size ?? null];
   const [serviceTier, cacheRetention] = [asked?.serviceTier ?? null, asked?.promptCacheRetention ?? null];
-  return [{ ...made[0]!, asked: { seconds, size, serviceTier, cacheRetention, memoryLimit: facts.memoryLimit } }, ...containers];
+  return [
+    { ...made[0]!, asked: { seconds, size, serviceTier, cacheRetention, memoryLimit: facts.memoryLimit } },
+    ...containers,
+  ];
 }
 
 function madeBy({ endpoint }: Arrival, facts: ReplyFacts | null): readonly ObjectRecord[] {
