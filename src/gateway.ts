@@ -23,6 +23,7 @@ import { ENDPOINTS } from './openai/endpoint-rows.ts';
 import { shippedPrices } from './openai/shipped-prices.ts';
 import { openPrices, openUnpricedWatch } from './prices/prices.ts';
 import { type Records, openGate, openGenerate, openLitellmHeaders, openProxy } from './proxy/proxy.ts';
+import { openSelfService } from './self-service/self-service.ts';
 import { openSettlement } from './settlement/settlement.ts';
 import { openStore } from './store/store.ts';
 import { type Log, openLog } from './telemetry/log.ts';
@@ -84,7 +85,11 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     const upstream = openUpstream(config.upstream, clock);
     opened.push(() => upstream.close());
     const { refusedWrites } = store.spool;
-    const metrics = openMetrics({ activeExchanges: () => proxy.active(), refusedWrites, lateWork: () => store.work.count() });
+    const metrics = openMetrics({
+      activeExchanges: () => proxy.active(),
+      refusedWrites,
+      lateWork: () => store.work.count(),
+    });
     const unpriced = openUnpricedWatch({ store: store.prices, clock, log });
     opened.push(() => unpriced.close());
     const records: Records = {
@@ -166,7 +171,8 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
       config.assistants,
     );
     opened.push(() => assistants.close());
-    const emulation = config.assistants.mode === 'emulate' ? assistants.emulation : null;
+    const others = config.assistants.mode === 'emulate' ? assistants.emulation : null;
+    const emulation = openSelfService({ ledger, clock, others });
     const litellm = isLitellm ? openLitellmHeaders(ledger, clock) : null;
     const proxy = openProxy(
       { keys, gate, badKey: limiter.badKey, upstream, records, emulation, litellm, clock, log },

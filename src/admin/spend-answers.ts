@@ -2,9 +2,8 @@
 import { SYSTEM } from '../domain/audit.ts';
 import type { Clock } from '../domain/clock.ts';
 import type { KeyId } from '../domain/id.ts';
-import type { RollupSums } from '../domain/ledger-store.ts';
-import { formatUsd } from '../domain/money.ts';
 import { Refusal } from '../domain/refusal.ts';
+import { NO_SUMS, sumsAsJson } from '../domain/rollup.ts';
 import type { Keys } from '../keys/keys.ts';
 import type { Drift, SpendGroup, SpendRow } from '../ledger/ledger.ts';
 import type { AnswerParts, Answers } from './answers.ts';
@@ -45,7 +44,7 @@ export function spendAnswers({
         return new OtherAnswer(CSV, csvLines(FOCUS_COLUMNS, rows, focusCells));
       }
       const groupBy = groupsOf(query);
-      const viewOf = async (row: SpendRow) => ({ ...(await groupView(row, groupBy, names)), ...sumsView(row) });
+      const viewOf = async (row: SpendRow) => ({ ...(await groupView(row, groupBy, names)), ...sumsAsJson(row) });
       if (query.format === 'csv') {
         const columns = columnsOf(groupBy);
         const cellsOf = async (row: SpendRow) => {
@@ -67,7 +66,7 @@ export function spendAnswers({
         to: timeText(to),
         data: await Promise.all(shown.map(viewOf)),
         next_cursor: last < rows.length ? String(last) : null,
-        totals: sumsView(totals),
+        totals: sumsAsJson(totals),
       };
     },
     findDrift: async () => driftView(await ledger.findDrift()),
@@ -134,19 +133,7 @@ const GROUP_FIELDS = {
   hour: 'hour',
 } as const satisfies Record<SpendGroup, string>;
 
-const SUM_FIELDS = Object.keys(
-  sumsView({
-    exchanges: 0,
-    measured: 0n,
-    estimated: 0n,
-    partial: 0,
-    pending: 0,
-    unpriced: 0,
-    free: 0,
-    tokensIn: 0,
-    tokensOut: 0,
-  }),
-);
+const SUM_FIELDS = Object.keys(sumsAsJson(NO_SUMS));
 
 /** What stands beside an id. */
 const NAME_FIELDS: Readonly<Partial<Record<SpendGroup, string>>> = {
@@ -176,20 +163,6 @@ function groupText(name: SpendGroup, value: string | number | undefined): string
   return name === 'day' ? time.slice(0, 10) : `${time.slice(0, 19)}Z`;
 }
 
-function sumsView(sums: RollupSums): Answer<'spend'>['totals'] {
-  return {
-    exchanges: sums.exchanges,
-    measured_usd: formatUsd(sums.measured),
-    estimated_usd: formatUsd(sums.estimated),
-    partial: sums.partial,
-    pending: sums.pending,
-    unpriced: sums.unpriced,
-    free: sums.free,
-    tokens_in: sums.tokensIn,
-    tokens_out: sums.tokensOut,
-  };
-}
-
 function driftView({ entries, windows, rollups }: Drift): Answer<'findDrift'> {
   return {
     entries,
@@ -210,7 +183,7 @@ function driftView({ entries, windows, rollups }: Drift): Answer<'findDrift'> {
       model: rollup.model,
       endpoint: rollup.endpoint,
       tag: rollup.tag,
-      ...sumsView(rollup),
+      ...sumsAsJson(rollup),
     })),
   };
 }

@@ -15,6 +15,8 @@ export interface EmulatedCall {
   readonly rawHeaders: readonly string[];
   /** Whole; empty where there is none. */
   readonly body: Buffer;
+  /** How the caller stands with limits of its own, as reply headers: name, value, ... */
+  readonly limitHeaders: readonly string[];
   /** Fires when the client leaves or the gateway cuts the exchange. */
   readonly signal: AbortSignal;
 }
@@ -31,10 +33,10 @@ export interface EmulatedReply {
 
 export interface Emulation {
   /**
-   * The group of a request that this gateway answers itself, null for any other. Asked for every arrival: cheap, and right
-   * about paths that no row knows.
+   * The group of a request that this gateway answers itself, null for any other; `everybody` where each key may ask. Asked for
+   * every arrival: cheap, and right about paths that no row knows.
    */
-  claims(path: string, endpoint: Endpoint | undefined): EndpointGroup | null;
+  claims(path: string, endpoint: Endpoint | undefined): EndpointGroup | 'everybody' | null;
   /** Never rejects: what is wrong is told in the reply. */
   answer(call: EmulatedCall): Promise<EmulatedReply>;
 }

@@ -1,6 +1,7 @@
 // What an entry adds to the sums that reports are made of. Pure: sums can be made again from the entries at any time.
 import type { Entry } from './entry.ts';
 import type { Grain, Rollup, RollupSums } from './ledger-store.ts';
+import { formatUsd } from './money.ts';
 import type { CostState } from './price.ts';
 
 const HOUR_MS = 3_600_000;
@@ -37,6 +38,21 @@ export const NO_SUMS: RollupSums = {
   tokensOut: 0,
 };
 
+/** As JSON tells them. */
+export function sumsAsJson(sums: RollupSums) {
+  return {
+    exchanges: sums.exchanges,
+    measured_usd: formatUsd(sums.measured),
+    estimated_usd: formatUsd(sums.estimated),
+    partial: sums.partial,
+    pending: sums.pending,
+    unpriced: sums.unpriced,
+    free: sums.free,
+    tokens_in: sums.tokensIn,
+    tokens_out: sums.tokensOut,
+  };
+}
+
 export function grainStart(grain: Grain, at: number): number {
   return at - (at % GRAINS[grain].ms);
 }
@@ -68,7 +84,10 @@ export class Rollups {
       sums.tokensIn += tokensIn;
       sums.tokensOut += tokensOut;
       // What was left open is open no more, in the hour in which it was counted.
-      if (resolves !== null) count(this.#hourOf(entry, resolves.at, tag), resolves.state, -1);
+      if (resolves !== null) {
+        const counted = { ...entry, model: resolves.model === undefined ? entry.model : resolves.model };
+        count(this.#hourOf(counted, resolves.at, tag), resolves.state, -1);
+      }
     }
   }
 
@@ -86,7 +105,7 @@ export class Rollups {
     return [...all].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, rollup]) => rollup);
   }
 
-  #hourOf(entry: Entry, moment: number, tag: string): Sums {
+  #hourOf(entry: Pick<Entry, 'teamId' | 'keyId' | 'userId' | 'model' | 'endpoint'>, moment: number, tag: string): Sums {
     const at = grainStart('hour', moment);
     const { teamId, keyId, userId, model, endpoint } = entry;
     const name = `${at}\n${tag}\n${teamId}\n${keyId}\n${userId}\n${model}\n${endpoint}`;

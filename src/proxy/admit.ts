@@ -12,10 +12,10 @@ import { findModelsInFrame } from '../openai/frames.ts';
 const ADMIN_GROUP = 'admin';
 
 /**
- * @param group that the path belongs to; undefined for a path of no known group
+ * @param group that the path belongs to; undefined for a path of no known group, `everybody` where each key may ask
  * @throws Refusal
  */
-export function admit(arrival: Arrival, caller: Caller, group: EndpointGroup | undefined): void {
+export function admit(arrival: Arrival, caller: Caller, group: EndpointGroup | 'everybody' | undefined): void {
   const { method, path, endpoint, clientAddress } = arrival;
   if (!mayCallFrom(caller, clientAddress)) {
     throw new Refusal(
@@ -23,6 +23,7 @@ export function admit(arrival: Arrival, caller: Caller, group: EndpointGroup | u
       `This key may not be used from ${clientAddress}. The operator sets a key's allowed_cidrs.`,
     );
   }
+  if (group === 'everybody') return;
   const known = isAdministration(path) ? ADMIN_GROUP : group;
   if (mayCallEndpoint(caller, endpoint, known, method, path)) return;
   throw new Refusal('endpoint_not_allowed', endpointMessage(caller, known), { param: 'path' });

@@ -138,14 +138,16 @@ export function emulate(
 /** A bug there is ours: it ends this exchange, is told to the operator, and tells the client nothing. */
 async function askEmulation(
   { emulation, log }: EmulateParts,
-  { arrival, caller }: Admission,
+  { arrival, caller, permits }: Admission,
   body: Buffer,
   signal: AbortSignal,
 ): Promise<EmulatedReply> {
   const { method, path, target, rawHeaders } = arrival;
   try {
     const query = target.slice(path.length + 1);
-    return await emulation.answer({ exchangeId: arrival.id, caller, method, path, query, rawHeaders, body, signal });
+    const { headers: limitHeaders } = permits;
+    const call = { exchangeId: arrival.id, caller, method, path, query, rawHeaders, limitHeaders, body, signal };
+    return await emulation.answer(call);
   } catch (error) {
     log.error('emulated exchange failed', {
       exchange: arrival.id,

@@ -46,7 +46,12 @@ export function openLitellmHeaders(
     // What has ended is told, whether or not it was entered yet.
     await ledger.catchUp();
     const from = key.createdAt - (key.createdAt % HOUR_MS);
-    const { totals } = await ledger.report({ groupBy: [], from, to: clock.now() + HOUR_MS, where: { key: key.id } });
+    const { totals } = await ledger.report({
+      groupBy: [],
+      from,
+      to: clock.now() + HOUR_MS,
+      where: { team: key.teamId, key: key.id },
+    });
     return { spent: totals.measured + totals.estimated, maxBudget: null };
   }
 

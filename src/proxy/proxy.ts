@@ -179,6 +179,7 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
     const { model } = facts;
     try {
       admit(arrival, caller, arrival.endpoint?.group);
+      if (ownGroup(arrival) === 'everybody') throw new Refusal('bad_request', 'There is no WebSocket at this path.');
       admitSocketModel(arrival, caller, facts);
       refuseOverload();
     } catch (error) {
@@ -270,7 +271,7 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
   }
 
   /** Of what this gateway answers itself; null for what goes upstream. */
-  function ownGroup({ path, endpoint }: Arrival): EndpointGroup | null {
+  function ownGroup({ path, endpoint }: Arrival): EndpointGroup | 'everybody' | null {
     return parts.emulation?.claims(path, endpoint) ?? null;
   }
 

@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 import { inspect } from 'node:util';
 
+import type { Kysely } from 'kysely';
+
 import type { Deed } from '../../src/domain/audit.ts';
 import type { Budget } from '../../src/domain/budget.ts';
 import type { Charge, Entry } from '../../src/domain/entry.ts';
@@ -206,7 +208,7 @@ onBothEngines('the ledger', (open) => {
         .deleteFrom('rollups')
         .where('grain', 'in', ['day_of_teams', 'thirty_days_of_teams', 'day_of_models'])
         .execute();
-      await makeCoarseRollups(engine.db);
+      await makeCoarseRollups(engine.db as unknown as Kysely<unknown>);
       assert.deepEqual(new Set((await kept()).map((each) => inspect(each))), before);
     }
   });

@@ -125,6 +125,7 @@ export async function openDesk(settings: Partial<AssistantsSettings> = {}): Prom
       query,
       rawHeaders: options.headers ?? [],
       body: body === undefined ? Buffer.alloc(0) : Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)),
+      limitHeaders: [],
       signal: options.signal ?? new AbortController().signal,
     });
     const headers = new Map<string, string>();

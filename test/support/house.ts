@@ -34,7 +34,7 @@ const FLOORS: readonly (readonly string[])[] = [
     'sandbox',
   ],
   ['prices'],
-  ['proxy', 'assistants', 'admin', 'settlement'],
+  ['proxy', 'assistants', 'admin', 'settlement', 'self-service'],
   ['gateway'],
   ['cli'],
   ['main', 'index'],
