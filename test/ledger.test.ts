@@ -457,6 +457,12 @@ test('work that ends later is entered once, in place of what stood for it', asyn
   assert.deepEqual(await spentOf(id), [25n, 0n]);
   const { totals } = await ledger.report(ALL);
   assert.deepEqual([totals.exchanges, totals.pending, totals.measured, totals.tokensIn], [1, 0, 25n, 40]);
+  const byModel = (await ledger.report({ ...ALL, groupBy: ['model'] })).rows;
+  assert.deepEqual(
+    byModel.map(({ pending }) => pending),
+    byModel.map(() => 0),
+    'what was counted under one model is taken back under the same',
+  );
   await assertNoDrift();
 });
 
