@@ -474,8 +474,9 @@ class Carriage implements ReplyListener, Watched, Carried {
   readonly #onDownstreamClose = (): void => {
     if (this.#isOver || this.#isDraining) return;
     const { parts, sending } = { parts: this.#parts, sending: this.#sending };
+    const { key } = this.#admission.caller;
     if (
-      parts.options.onDisconnect === 'drain' &&
+      (key.onDisconnect ?? parts.options.onDisconnect) === 'drain' &&
       this.#downstream.request.complete &&
       parts.drains < parts.options.drainsMax
     ) {

@@ -9,7 +9,16 @@ import { eventually } from '../support/eventually.ts';
 import type { Script } from '../support/recorder.ts';
 import { valueOf } from '../support/wire.ts';
 import { PRICED, type PricedOperation } from './priced-operations.ts';
-import { type CostStand, EVENTS_TYPE, asEvents, asJson, assertLines, openCostStand, readingsOf } from './stand.ts';
+import {
+  type CostStand,
+  EVENTS_TYPE,
+  asChunk,
+  asEvents,
+  asJson,
+  assertLines,
+  openCostStand,
+  readingsOf,
+} from './stand.ts';
 
 const COST = 'x-throughway-cost-usd';
 /** Those that OpenAI switched off go upstream, as any other operation does. */
@@ -144,12 +153,12 @@ async function leave(
     if (first !== undefined) {
       const type = status === 200 ? EVENTS_TYPE : (['Content-Type', 'application/json'] as const);
       await wire.head(status, 'OK', [type, ['Transfer-Encoding', 'chunked']]);
-      await wire.write(chunked(first));
+      await wire.write(asChunk(first));
     }
     hasAsked = true;
     if (!goesOn) return;
     await eventually('the client is gone', () => hasLeft);
-    for (const piece of others) await wire.write(chunked(piece));
+    for (const piece of others) await wire.write(asChunk(piece));
     await wire.write('0\r\n\r\n');
   };
   stand.script(script);
@@ -183,9 +192,4 @@ async function leaveHalfway({ stand }: CostStand, priced: PricedOperation): Prom
   await eventually('the upstream is being asked', () => (stand.upstream.requests[0]?.pieces.length ?? 0) > 0);
   connection.close();
   await stand.recorded(1);
-}
-
-function chunked(piece: string): Buffer {
-  const bytes = Buffer.from(piece);
-  return Buffer.concat([Buffer.from(`${bytes.length.toString(16)}\r\n`), bytes, Buffer.from('\r\n')]);
 }

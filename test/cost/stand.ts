@@ -176,6 +176,12 @@ interface RawForm {
   readonly body: Buffer;
 }
 
+/** One chunk of a chunked body. */
+export function asChunk(piece: string | Buffer): Buffer {
+  const bytes = Buffer.from(piece as string);
+  return Buffer.concat([Buffer.from(`${bytes.length.toString(16)}\r\n`), bytes, Buffer.from('\r\n')]);
+}
+
 export function json(body: object): RawForm {
   return { headers: [JSON_TYPE], body: Buffer.from(JSON.stringify(body)) };
 }
