@@ -352,3 +352,40 @@ describe('a stream', () => {
     assert.equal(record.usage.raw, null);
   });
 });
+
+test('L05: prices that change while an exchange runs are not its concern, and are the next one’s', async () => {
+  const { stand } = cost;
+  const page = [
+    '# Pricing',
+    '',
+    '| Model | Input | Cached input | Output |',
+    '|---|---|---|---|',
+    `| ${MODEL} | $0.20 | $0.02 | $1.00 |`,
+    '',
+  ].join('\n');
+  const refresh = async () => {
+    const reply = await stand.gateway.adminFetch('/admin/v1/prices/refresh', {
+      method: 'POST',
+      body: JSON.stringify({ documents: [{ name: 'pricing.md', text: page }], force: true }),
+    });
+    assert.equal(reply.status, 200, await reply.clone().text());
+    return (await reply.json()) as { price_version: string; applied: boolean };
+  };
+  const usage = { model: MODEL, usage: tokens(1000, 100) };
+  const ask = { method: 'POST', target: RESPONSES, ...json({ model: MODEL, input: 'x' }) };
+  let version = '';
+  const running = await cost.entered(async () => {
+    stand.script(async (request) => {
+      await request.whole();
+      const { price_version, applied } = await refresh();
+      assert.ok(applied);
+      version = price_version;
+      return asJson(usage);
+    });
+    await stand.ask(ask);
+  });
+  const { record: next } = await cost.exchange(ask, asJson(usage));
+  assert.deepEqual([running.cost.usd, next.cost.usd], ['0.00015', '0.0003']);
+  assert.notEqual(running.cost.price_version, version);
+  assert.equal(next.cost.price_version, version);
+});
