@@ -35,6 +35,8 @@ export async function openPostgres(url: string, clock: Clock): Promise<Engine> {
   });
   // A connection that breaks while it is idle is replaced by the next query; without a listener it would end the process.
   pool.on('error', () => {});
+  // The same for one that breaks while it is used: whoever uses it hears of that from his query.
+  pool.on('connect', (client) => client.on('error', () => {}));
   const time = sharedTime(pool, clock);
   try {
     await time.look();
