@@ -21,6 +21,7 @@ import { openLimits } from './limits/limits.ts';
 import { startLogging } from './logging/logging.ts';
 import { ENDPOINTS } from './openai/endpoint-rows.ts';
 import { shippedPrices } from './openai/shipped-prices.ts';
+import { openOwnership } from './ownership/ownership.ts';
 import { openPrices, openUnpricedWatch } from './prices/prices.ts';
 import { type Records, openGate, openGenerate, openLitellmHeaders, openProxy } from './proxy/proxy.ts';
 import { openSelfService } from './self-service/self-service.ts';
@@ -92,9 +93,11 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     });
     const unpriced = openUnpricedWatch({ store: store.prices, clock, log });
     opened.push(() => unpriced.close());
+    const ownership = openOwnership(store.owners);
     const records: Records = {
       ...store.spool,
       writeRecord(record, written) {
+        ownership.see(record);
         unpriced.see(record);
         metrics.observeUnpriced(record);
         // A turn is a part of an exchange that is counted as a whole.

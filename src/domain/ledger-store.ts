@@ -4,6 +4,7 @@ import type { Budget, HeldAmount } from './budget.ts';
 import type { Charge, Entry } from './entry.ts';
 import type { BudgetId, ExchangeId } from './id.ts';
 import type { Money } from './money.ts';
+import type { OwnedObject } from './ownership.ts';
 import type { NewWork } from './pending-work.ts';
 
 export interface LedgerStore {
@@ -33,9 +34,10 @@ export interface LedgerStore {
    * Writes entries whose settle keys are new, and moves windows and rollups by those alone, in one piece. Holds of their
    * exchanges are taken away.
    * @param works that these exchanges started, kept in the same piece; what is known already stays as it is
+   * @param owned what these exchanges made, likewise
    * @returns what was new, and the windows as they are after
    */
-  post(entries: readonly Entry[], works?: readonly NewWork[]): Promise<Posted>;
+  post(entries: readonly Entry[], works?: readonly NewWork[], owned?: readonly OwnedObject[]): Promise<Posted>;
   findEntry(settleKey: string): Promise<Entry | null>;
   /** In the order of settle keys. */
   entriesAfter(settleKey: string, limit: number): Promise<readonly Entry[]>;
@@ -74,6 +76,7 @@ export interface SpoolSums {
   readonly charges: readonly Charge[];
   readonly rollups: readonly Rollup[];
   readonly works: readonly NewWork[];
+  readonly owned: readonly OwnedObject[];
   /** Of the last record in them. */
   readonly place: number;
 }

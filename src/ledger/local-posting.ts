@@ -5,6 +5,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { CostTally } from '../domain/cost-tally.ts';
 import type { Charge, Entry } from '../domain/entry.ts';
 import type { LocalSums } from '../domain/ledger-store.ts';
+import type { OwnedObject } from '../domain/ownership.ts';
 import type { NewWork } from '../domain/pending-work.ts';
 import { Rollups } from '../domain/rollup.ts';
 import type { SpooledRecord } from '../domain/stores.ts';
@@ -24,6 +25,7 @@ class Unwritten {
   /** Those that budgets wait for. */
   readonly charged: Entry[] = [];
   readonly works: NewWork[] = [];
+  readonly owned: OwnedObject[] = [];
   place = 0;
 }
 
@@ -48,6 +50,7 @@ export async function openLocalPosting(parts: PostingParts, local: LocalSums, ke
       unwritten.tally.add(read.entry);
       if (read.entry.charges.length > 0) unwritten.charged.push(read.entry);
       unwritten.works.push(...read.works);
+      unwritten.owned.push(...read.owned);
     }
     unwritten.place = row.seq;
   }
@@ -72,10 +75,10 @@ export async function openLocalPosting(parts: PostingParts, local: LocalSums, ke
     const writing = unwritten;
     unwritten = new Unwritten();
     unwritten.place = writing.place;
-    const { rollups, tally, charged, works } = writing;
+    const { rollups, tally, charged, works, owned } = writing;
     const charges = charged.flatMap((entry): readonly Charge[] => entry.charges);
     try {
-      const windows = await local.add({ charges, rollups: rollups.list(), works, place: writing.place });
+      const windows = await local.add({ charges, rollups: rollups.list(), works, owned, place: writing.place });
       place = writing.place;
       onPosted(charged, { settleKeys: new Set(charged.map(({ settleKey }) => settleKey)), windows });
       onEntered(tally);

@@ -6,6 +6,7 @@ import type { Clock } from '../domain/clock.ts';
 import { CostTally } from '../domain/cost-tally.ts';
 import type { Entry } from '../domain/entry.ts';
 import type { LedgerStore, Posted } from '../domain/ledger-store.ts';
+import { type OwnedObject, ownedBy } from '../domain/ownership.ts';
 import type { NewWork } from '../domain/pending-work.ts';
 import type { Spool, SpooledRecord } from '../domain/stores.ts';
 import type { Log } from '../telemetry/log.ts';
@@ -57,8 +58,9 @@ export function openPosting({ spool, store, clock, log, firstLookMs, onPosted, o
       const read = rows.flatMap((row) => readRow(row, firstLookMs, log) ?? []);
       const entries = read.map(({ entry }) => entry);
       const works = read.flatMap((each) => each.works);
+      const owned = read.flatMap((each) => each.owned);
       if (entries.length > 0) {
-        const posted = await store.post(entries, works);
+        const posted = await store.post(entries, works, owned);
         onPosted(entries, posted);
         onEntered(tallyOf(entries.filter(({ settleKey }) => posted.settleKeys.has(settleKey))));
       }
@@ -131,15 +133,17 @@ export function tallyOf(entries: readonly Entry[]): CostTally {
   return tally;
 }
 
+interface ReadRow {
+  readonly entry: Entry;
+  readonly works: readonly NewWork[];
+  readonly owned: readonly OwnedObject[];
+}
+
 /** One that cannot be read must not keep all after it waiting: it is said aloud, and left. */
-export function readRow(
-  row: SpooledRecord,
-  firstLookMs: number,
-  log: Log,
-): { readonly entry: Entry; readonly works: readonly NewWork[] } | null {
+export function readRow(row: SpooledRecord, firstLookMs: number, log: Log): ReadRow | null {
   try {
     const entry = entryOf(row);
-    return entry === null ? null : { entry, works: worksOf(row, entry, firstLookMs) };
+    return entry === null ? null : { entry, works: worksOf(row, entry, firstLookMs), owned: ownedBy(row.record) };
   } catch (error) {
     log.error('a record was not entered in the ledger: it cannot be read', {
       seq: row.seq,

@@ -8,6 +8,7 @@ import type { Engine } from './engine.ts';
 import { sharedHolds } from './ledger-holds.ts';
 import { COUNTERS, addToRollups, addToWindows, insertEntries, lockBudgets, post } from './ledger-post.ts';
 import { budgetRow, toBudget, toEntry, toRollup, toWindow, whole } from './ledger-rows.ts';
+import { recordOwners } from './owned-objects.ts';
 import { beginWork } from './pending-work.ts';
 import type { Schema } from './schema.ts';
 
@@ -114,10 +115,11 @@ export function ledgerStore(engine: Engine): LedgerStore {
       }
     },
 
-    post: (entries, works = []) =>
+    post: (entries, works = [], owned = []) =>
       db.transaction().execute(async (tx) => {
         const posted = await post(engine, tx, entries);
         await beginWork(tx, works);
+        await recordOwners(tx, owned);
         return posted;
       }),
     async findEntry(settleKey) {
@@ -176,11 +178,12 @@ function localSums(engine: Engine): LocalSums {
       .execute();
   return {
     place: () => placeOf('sums'),
-    add: ({ charges, rollups, works, place }) =>
+    add: ({ charges, rollups, works, owned, place }) =>
       db.transaction().execute(async (tx) => {
         const windows = await addToWindows(tx, charges, []);
         await addToRollups(tx, rollups);
         await beginWork(tx, works);
+        await recordOwners(tx, owned);
         await putPlace(tx, 'sums', place);
         return windows;
       }),

@@ -6,6 +6,7 @@ import { addAssistantCounts, makeAssistantTables } from './assistant-migration.t
 import type { ColumnTypes, Engine } from './engine.ts';
 import { widenTeamsAndKeys } from './key-migration.ts';
 import { makeCoarseRollups, makeLedgerPlaces, makeLedgerTables } from './ledger-migration.ts';
+import { makeOwnedObjectsTable } from './owned-object-migration.ts';
 import { makePendingWorkTable } from './pending-work-migration.ts';
 import { makePriceTables } from './price-migration.ts';
 
@@ -43,6 +44,7 @@ const migrations = (types: ColumnTypes, engine: Engine['name']): Record<string, 
   '0005_pending_work': { up: makePendingWorkTable },
   '0006_prices': { up: makePriceTables },
   '0007_coarse_rollups': { up: makeCoarseRollups },
+  '0008_owned_objects': { up: makeOwnedObjectsTable },
 });
 
 /**

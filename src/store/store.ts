@@ -6,6 +6,7 @@ import { DatabaseSync } from 'node:sqlite';
 import type { AssistantStore } from '../domain/assistant-store.ts';
 import { type Clock, systemClock } from '../domain/clock.ts';
 import type { LedgerStore } from '../domain/ledger-store.ts';
+import type { OwnerStore } from '../domain/ownership.ts';
 import type { WorkStore } from '../domain/pending-work.ts';
 import type { PriceStore } from '../domain/price-store.ts';
 import type { AuditStore, KeyStore, TeamStore, UserStore } from '../domain/stores.ts';
@@ -16,6 +17,7 @@ import type { Engine } from './engine.ts';
 import { keyStore } from './keys.ts';
 import { ledgerStore } from './ledger.ts';
 import { migrateToLatest } from './migrate.ts';
+import { ownerStore } from './owned-objects.ts';
 import { workStore } from './pending-work.ts';
 import { priceStore } from './prices.ts';
 import { lapseLeases } from './run-work.ts';
@@ -31,6 +33,7 @@ export interface Store {
   readonly audit: AuditStore;
   readonly assistants: AssistantStore;
   readonly ledger: LedgerStore;
+  readonly owners: OwnerStore;
   readonly work: WorkStore;
   readonly prices: PriceStore;
   readonly wakeups: Wakeups;
@@ -65,6 +68,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     audit: auditStore(engine),
     assistants: assistantStore(engine),
     ledger: ledgerStore(engine),
+    owners: ownerStore(engine),
     work: workStore(engine),
     prices: priceStore(engine),
     wakeups: engine.wakeups,
