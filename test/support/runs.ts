@@ -102,6 +102,7 @@ export function openReplica({
       path: `/v1${bare}`,
       query,
       rawHeaders: [],
+      limitHeaders: [],
       body: body === undefined ? Buffer.alloc(0) : Buffer.from(JSON.stringify(body)),
       signal,
     });
