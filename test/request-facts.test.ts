@@ -124,6 +124,7 @@ function told(parsed: Record<string, unknown>): Partial<RequestFacts> {
     size: text('size'),
     quality: text('quality'),
     inputCharacters: text('input') === null ? null : [...text('input')!].length,
+    audioSeconds: null,
   };
 }
 
@@ -211,6 +212,48 @@ describe('the facts of a JSON request', () => {
       assert.equal(factsOf(body).isReadable, false, body);
     }
     assert.equal(factsOf('\ufeff{"model":"a"}').model, 'a');
+  });
+
+  test('input that stands elsewhere is told at any chunking, files and pictures where they are looked for', () => {
+    const looked = (body: string, cuts: readonly number[], looksForFiles: boolean) => {
+      const looking = scanRequest(JSON_TYPE, '', { announcedBytes: null, countsInput: false, looksForFiles });
+      for (const chunk of cut(Buffer.from(body), cuts)) looking.feed(chunk);
+      looking.end();
+      return looking.facts().hasInputElsewhere;
+    };
+    const stored = [
+      '{"previous_response_id":"resp_1"}',
+      '{"conversation":"conv_1"}',
+      '{"conversation":{"id":"conv_1"}}',
+      '{"prompt":{"id":"pmpt_1"}}',
+    ];
+    const files = [
+      '{"messages":[{"content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,AA"}}]}]}',
+      '{"input":[{"content":[{"type":"input_file","file_id":"file-1"}]}]}',
+      '{"input":[{"content":[{"type":"input_file","file_url":"https://example.com/a"}]}]}',
+      String.raw`{"input":[{"content":[{"type":"input_file","file\u005Fdata":"AA"}]}]}`,
+      String.raw`{"input":[{"content":[{"type":"input_file","\u0066ile_id":"file-1"}]}]}`,
+    ];
+    const none = [
+      '{"previous_response_id":null,"conversation":null,"prompt":null}',
+      '{"prompt":"a cat","input":"of conversation and \\"image_url\\""}',
+      String.raw`{"messages":[{"content":"caf\u00e9 \u003cb\u003e \u0026"}],"metadata":{"prompt":{"id":"x"}}}`,
+    ];
+    fc.assert(
+      fc.property(sizes, fc.boolean(), (cuts, looksForFiles) => {
+        for (const body of stored) assert.equal(looked(body, cuts, looksForFiles), true, body);
+        for (const body of files) assert.equal(looked(body, cuts, looksForFiles), looksForFiles, body);
+        for (const body of none) assert.equal(looked(body, cuts, looksForFiles), false, body);
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  test('of n and best_of the greater counts, for all of them are paid', () => {
+    assert.equal(factsOf('{"n":2,"best_of":5}').count, 5);
+    assert.equal(factsOf('{"n":5,"best_of":2}').count, 5);
+    assert.equal(factsOf('{"best_of":3}').count, 3);
+    assert.equal(factsOf('{"best_of":1}').count, null);
   });
 
   test('while the body is not whole, what was seen is told and nothing is denied', () => {
