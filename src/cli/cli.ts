@@ -7,7 +7,6 @@ import { addAssistants } from './assistants.ts';
 import { addAudit } from './audit.ts';
 import { addBudgets } from './budgets.ts';
 import { addImport } from './import.ts';
-import { addImport } from './import.ts';
 import { addKeys } from './keys.ts';
 import { addLogs } from './logs.ts';
 import { addPrices } from './prices.ts';
@@ -52,7 +51,6 @@ export function buildProgram(): Command {
     addLogs,
     addPrices,
     addAssistants,
-    addImport,
     addImport,
     addSandbox,
   ])
