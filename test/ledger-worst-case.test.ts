@@ -32,6 +32,7 @@ const FACTS: RequestFacts = {
   seconds: null,
   hasInputElsewhere: false,
   inputCharacters: null,
+  audioSeconds: null,
   bodyBytes: 1000,
 };
 

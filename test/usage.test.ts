@@ -32,6 +32,7 @@ const NO_REQUEST: RequestFacts = {
   quality: null,
   seconds: null,
   inputCharacters: null,
+  audioSeconds: null,
   hasInputElsewhere: false,
   bodyBytes: 0,
 };

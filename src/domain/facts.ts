@@ -32,6 +32,8 @@ export interface RequestFacts {
   readonly hasInputElsewhere: boolean;
   /** Unicode code points of a speech's `input`. */
   readonly inputCharacters: number | null;
+  /** How long an uploaded recording lasts, as far as its container tells it; null where nobody asked, or it does not. */
+  readonly audioSeconds: number | null;
   /** Bytes of the body as far as it was seen; the announced length where it is known. */
   readonly bodyBytes: number;
 }

@@ -1,5 +1,6 @@
 // Reads the deciding fields of a multipart form as it goes by, in front of files of any size and behind them.
 import type { RequestFacts } from '../domain/facts.ts';
+import { AudioLength } from './audio-length.ts';
 import { JsonScan } from './request-json.ts';
 import {
   BACKGROUND,
@@ -36,6 +37,7 @@ const DISPOSITION = /^content-disposition[ \t]*:(.*)$/gim;
 const PARAMETER = /;[ \t]*([\w*-]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^;\s"]*))/g;
 /** A header that goes on in the next line, or a value in an encoding of its own. */
 const ODD_HEAD = /\r\n[ \t]|^content-transfer-encoding[ \t]*:[ \t]*(?!7bit|8bit|binary)/im;
+const RECORDINGS_MAX = 2;
 const WHOLE_NUMBER = /^\d{1,15}$/;
 
 /** A part's head, its value up to the next delimiter, or what follows the last one. */
@@ -51,6 +53,9 @@ export class FormScan implements RequestScan {
   #slot: Slot = NO_SLOT;
   #value: Buffer[] = [];
   #valueBytes = 0;
+  /** Of the recording that goes by, and of the one that did. */
+  #recording: AudioLength | null = null;
+  #recordings: AudioLength[] = [];
   #bytes = 0;
   #isWhole = false;
 
@@ -79,6 +84,10 @@ export class FormScan implements RequestScan {
   }
 
   facts(): RequestFacts {
+    // Which of several is meant is anybody's guess.
+    const [recording, ...others] = this.#recordings;
+    const isMeasured = this.#state === 'end' && recording !== undefined && others.length === 0;
+    this.#members.audioSeconds = isMeasured ? recording.seconds() : null;
     return this.#members.facts({
       isWhole: this.#isWhole,
       isReadable: this.#state !== 'broken',
@@ -115,6 +124,7 @@ export class FormScan implements RequestScan {
     }
     this.#keep(seen.subarray(from, at));
     if (this.#slot !== NO_SLOT) this.#endField();
+    this.#recording = null;
     this.#state = 'head';
     return at + this.#delimiter.length;
   }
@@ -159,6 +169,8 @@ export class FormScan implements RequestScan {
     // A field that decides, sent as a file or under two names: who reads it as what is anybody's guess.
     if (isTwice || (slot !== NO_SLOT && !JSON_ONLY.has(slot) && (isFile || ODD_HEAD.test(head))))
       this.#state = 'broken';
+    if (isFile && this.#options.measuresAudio === true && this.#recordings.length < RECORDINGS_MAX)
+      this.#recordings.push((this.#recording = new AudioLength('')));
     if (this.#slot === NO_SLOT) return;
     this.#members.begin(this.#slot);
     this.#value = [];
@@ -166,6 +178,7 @@ export class FormScan implements RequestScan {
   }
 
   #keep(bytes: Buffer): void {
+    this.#recording?.feed(bytes);
     if (this.#slot === NO_SLOT || bytes.length === 0) return;
     this.#valueBytes += bytes.length;
     if (this.#valueBytes <= this.#bytesMax()) this.#value.push(Buffer.from(bytes));

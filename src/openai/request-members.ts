@@ -89,6 +89,7 @@ export class Members {
   #quality: string | null = null;
   #seconds: number | null = null;
   #inputCharacters: number | null = null;
+  audioSeconds: number | null = null;
   #bestOf: number | null = null;
   #hasInputElsewhere = false;
   #seen = 0;
@@ -210,6 +211,7 @@ export class Members {
       seconds: this.#seconds,
       hasInputElsewhere: this.#hasInputElsewhere,
       inputCharacters: this.#inputCharacters,
+      audioSeconds: this.audioSeconds,
     };
   }
 }

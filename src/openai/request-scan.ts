@@ -20,6 +20,8 @@ export interface RequestScanOptions {
   readonly countsInput: boolean;
   /** Whether files and pictures are looked for: only where it matters what may be read, for they may be named anywhere. */
   readonly looksForFiles?: boolean;
+  /** Billed by how long its file lasts: a recording. */
+  readonly measuresAudio?: boolean;
 }
 
 /** A change of the body, in bytes from its beginning. */

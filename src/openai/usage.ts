@@ -49,7 +49,7 @@ export function readUsage(endpoint: Endpoint | undefined, facts: ReplyFacts, req
 
 /** What one response within a WebSocket used, or one transcription beside it. */
 export function readTurnUsage(endpoint: Endpoint | undefined, { kind, facts }: Turn): Usage {
-  if (kind === 'transcription') return readTranscription(facts);
+  if (kind === 'transcription') return readTranscription(facts, null);
   const isRealtime = endpoint?.group === 'realtime' || facts.object === 'realtime.response';
   return isRealtime ? readAllTokens(facts, null, REALTIME) : readText(facts, null, endpoint);
 }
@@ -111,11 +111,12 @@ function readImages(facts: ReplyFacts, request: RequestFacts | null, endpoint: E
 
 function readAudio(facts: ReplyFacts, request: RequestFacts | null, endpoint: Endpoint | undefined): Usage {
   if (endpoint?.billing !== 'metered') return absent(facts);
-  return endpoint.streamedBy === 'body.stream_format' ? readSpeech(facts, request) : readTranscription(facts);
+  return endpoint.streamedBy === 'body.stream_format' ? readSpeech(facts, request) : readTranscription(facts, request);
 }
 
-/** As OpenAI counts them: an assistant's second is 20 tokens of audio. */
+/** As OpenAI counts them: an assistant's second is 20 tokens of audio, a user's 10. */
 const SPEECH_TOKENS_PER_SECOND = 20;
+const HEARD_TOKENS_PER_SECOND = 10;
 const CHARACTERS_PER_TOKEN = 4;
 
 function readSpeech(facts: ReplyFacts, request: RequestFacts | null): Usage {
@@ -133,16 +134,31 @@ function readSpeech(facts: ReplyFacts, request: RequestFacts | null): Usage {
   return { source: 'estimated', readings, raw: null, problems: [] };
 }
 
-function readTranscription(facts: ReplyFacts): Usage {
+function readTranscription(facts: ReplyFacts, request: RequestFacts | null): Usage {
   const [usage] = facts.usages;
   const seconds = secondsOf(member(usage, 'seconds'));
   if (seconds !== null) return reported(facts, secondsReading('transcribed_seconds', seconds));
   if (usage !== undefined && member(usage, 'duration') === undefined) return readAllTokens(facts, null, TRANSCRIPTION);
   // Begun seconds, as OpenAI itself reports a duration of 8.47 s.
   const duration = facts.durationSeconds ?? secondsOf(member(usage, 'duration'));
-  return duration === null
-    ? absent(facts)
-    : reported(facts, secondsReading('transcribed_seconds', Math.ceil(duration)));
+  if (duration !== null) return reported(facts, secondsReading('transcribed_seconds', Math.ceil(duration)));
+  return estimateTranscription(facts, request);
+}
+
+/** Texts and subtitles report nothing: how long the recording lasts is told by its own container. */
+function estimateTranscription(facts: ReplyFacts, request: RequestFacts | null): Usage {
+  const seconds = request?.audioSeconds ?? null;
+  const model = request?.model ?? null;
+  if (seconds === null || model === null) return absent(facts);
+  if (model.startsWith('whisper')) {
+    const readings = secondsReading('transcribed_seconds', Math.ceil(seconds));
+    return { source: 'estimated', readings, raw: null, problems: [] };
+  }
+  const readings = [
+    ...readingOf('input_audio', Math.ceil(seconds * HEARD_TOKENS_PER_SECOND)),
+    ...readingOf('output_text', Math.ceil(facts.outputTextBytes / CHARACTERS_PER_TOKEN)),
+  ];
+  return { source: 'estimated', readings, raw: null, problems: [] };
 }
 
 /** A session of translations reports nothing, and says only how far it came. */

@@ -1,5 +1,6 @@
 // The first step: a request becomes an arrival, and what can be told of it without a caller is told.
 import type { Clock } from '../domain/clock.ts';
+import type { Endpoint } from '../domain/endpoint.ts';
 import type { Arrival } from '../domain/exchange.ts';
 import type { RequestFacts } from '../domain/facts.ts';
 import { newId } from '../domain/id.ts';
@@ -49,11 +50,17 @@ export function scanBody(arrival: Arrival, first: BodyPart, looksForFiles: boole
       // Of all requests only a speech's asks for its stream by a format.
       countsInput: endpoint?.streamedBy === 'body.stream_format',
       looksForFiles,
+      measuresAudio: isOfRecording(endpoint),
     },
   );
   scan.feed(first.bytes);
   if (first.isWhole) scan.end();
   return scan;
+}
+
+/** A transcription or translation of what is uploaded. */
+function isOfRecording(endpoint: Endpoint | undefined): boolean {
+  return endpoint?.group === 'audio' && endpoint.billing === 'metered' && endpoint.streamedBy !== 'body.stream_format';
 }
 
 /** What the request tells: its body as far as it was seen, and its target. */

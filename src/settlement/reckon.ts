@@ -184,6 +184,7 @@ const NOTHING_ASKED: RequestFacts = {
   quality: null,
   seconds: null,
   inputCharacters: null,
+  audioSeconds: null,
   bodyBytes: 0,
   hasInputElsewhere: false,
 };
