@@ -227,6 +227,28 @@ describe('an upstream', () => {
     assert.deepEqual([record.cost.state, record.cost.usd], ['priced', '0.00015']);
   });
 
+  test('that takes too long is estimated, for nobody knows what it had done by then', async () => {
+    const hasty = await openCostStand(undefined, { upstream: { headersSeconds: 0.2, idleSeconds: 0.2 } });
+    try {
+      for (const events of [[], EVENTS.slice(0, 4)]) {
+        const record = await hasty.entered(async () => {
+          hasty.stand.script(async (request, wire) => {
+            await request.whole();
+            if (events.length === 0) return;
+            await wire.head(200, 'OK', [EVENTS_TYPE, ['Transfer-Encoding', 'chunked']]);
+            for (const event of events) await wire.write(asChunk(event));
+          });
+          await hasty.stand.ask({ method: 'POST', target: RESPONSES, ...json(STREAMS[1].asked) });
+        });
+        assert.equal(record.ending, 'timed_out');
+        assertEstimated(record);
+        assert.equal(Object.keys(readingsOf(record)!).includes('output_text'), events.length > 0);
+      }
+    } finally {
+      await hasty.close();
+    }
+  });
+
   test('that stops at its content filter, or in the middle by its limit, has told what it used', async () => {
     const incomplete = named({
       type: 'response.incomplete',
