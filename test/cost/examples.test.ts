@@ -275,6 +275,70 @@ describe('one exchange', () => {
     );
   });
 
+  const drawn = (tools: object[], toolUsage: object) => ({
+    model: 'gpt-5',
+    usage: tokens(45, 1719),
+    tools,
+    output: [{ id: 'ig_1', type: 'image_generation_call', status: 'completed', result: 'aGVsbG8=' }],
+    ...toolUsage,
+  });
+  const IMAGE_TOOL = { type: 'image_generation', model: 'gpt-image-1.5' };
+  const imageUsage = tokens(23, 1056, { text_tokens: 23, image_tokens: 0 });
+
+  test('E21 and E23: an image that a response drew by tool costs what its own model does, beside the tokens', async () => {
+    cost.clock.set(TODAY);
+    const asked = json({ model: 'gpt-5', input: 'x', tools: [IMAGE_TOOL] });
+    const { record } = await post('/responses', asked, drawn([IMAGE_TOOL], { tool_usage: { image_gen: imageUsage } }));
+    assert.deepEqual([record.cost.usd, record.cost.state], ['0.05115325', 'priced']);
+  });
+
+  test('C6: an image whose usage nobody tells makes the cost a part of the truth', async () => {
+    const asked = json({ model: 'gpt-5', input: 'x', tools: [IMAGE_TOOL] });
+    const { record } = await post('/responses', asked, drawn([IMAGE_TOOL], {}));
+    assert.deepEqual([record.cost.usd, record.cost.state], ['0.01724625', 'partial']);
+  });
+
+  const item = (each: object) => ({ type: 'response.output_item.done', item: each });
+
+  test('E29, streamed: searches are counted whether their items come one by one or with the end', async () => {
+    cost.clock.set(TODAY);
+    const created = {
+      type: 'response.created',
+      response: { id: 'r', model: 'gpt-6.1-sol', tools: [{ type: 'web_search' }], usage: null },
+    };
+    const ended = (output: readonly object[]) => ({
+      type: 'response.completed',
+      response: { id: 'r', model: 'gpt-6.1-sol', status: 'completed', output, usage: tokens(9000, 800) },
+    });
+    const asked = json({ model: 'gpt-6.1-sol', input: 'x', tools: [{ type: 'web_search' }], stream: true });
+    for (const events of [
+      named(created, ...SEARCHES.map(item), ended(SEARCHES)),
+      named(created, ...SEARCHES.map(item), ended([])),
+      named(created, ended(SEARCHES)),
+    ]) {
+      const { record } = await cost.exchange(
+        { method: 'POST', target: '/openai/v1/responses', ...asked },
+        asEvents(events),
+      );
+      assert.deepEqual([record.cost.usd, record.cost.state], ['0.046', 'priced']);
+    }
+  });
+
+  test('C9: searches of a stream that broke off are known, and stand beside the estimate', async () => {
+    const asked = json({ model: 'gpt-6.1-sol', input: 'Find it.', tools: [{ type: 'web_search' }], stream: true });
+    const created = {
+      type: 'response.created',
+      response: { id: 'r', model: 'gpt-6.1-sol', tools: [{ type: 'web_search' }], usage: null },
+    };
+    const { record } = await cost.exchange(
+      { method: 'POST', target: '/openai/v1/responses', ...asked },
+      { ...asEvents(named(created, ...SEARCHES.map(item))), ending: 'reset' },
+    );
+    assert.equal(record.cost.state, 'estimated');
+    assert.equal(readingsOf(record)?.['web_search_calls'], '2');
+    assert.ok(BigInt(record.cost.pico_usd!) > parseUsd('0.02'));
+  });
+
   test('L03: exchanges with one client request id, and replies without an id, are all there', async () => {
     cost.clock.set(TODAY);
     const before = await cost.totals();
