@@ -24,6 +24,7 @@ import { shippedPrices } from './openai/shipped-prices.ts';
 import { openOwnership } from './ownership/ownership.ts';
 import { openPrices, openUnpricedWatch } from './prices/prices.ts';
 import { type Records, openGate, openGenerate, openLitellmHeaders, openProxy } from './proxy/proxy.ts';
+import { openReconciliation } from './reconciliation/reconciliation.ts';
 import { openSelfService } from './self-service/self-service.ts';
 import { openSettlement } from './settlement/settlement.ts';
 import { openStore } from './store/store.ts';
@@ -54,7 +55,8 @@ export interface GatewayOptions {
 
 /** How long a key revoked by another replica may still open anything here. */
 const SHARED_KEY_MS = 2000;
-const DAY_MS = 86_400_000;
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
 /** How long cut exchanges may take to be recorded. */
 const CUT_MS = 1500;
 const LOOK_EVERY_MS = 20;
@@ -83,13 +85,14 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     const adminToken = config.adminToken ?? keptAdminToken(config.dataDir, newAdminToken);
     const logging = await startLogging(store.spool, config.logging, clock, log);
     opened.push(() => logging.close());
-    const upstream = openUpstream(config.upstream, clock);
+    const upstream = openUpstream(config.upstream, clock, config.reconciliation.adminKey);
     opened.push(() => upstream.close());
     const { refusedWrites } = store.spool;
     const metrics = openMetrics({
       activeExchanges: () => proxy.active(),
       refusedWrites,
       lateWork: () => store.work.count(),
+      reconciled: () => reconciliation.told(),
     });
     const unpriced = openUnpricedWatch({ store: store.prices, clock, log });
     opened.push(() => unpriced.close());
@@ -167,6 +170,17 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
       },
     );
     opened.push(() => settlement.close());
+    const reconciliation = openReconciliation(
+      { upstream, ledger, writeRecord: records.writeRecord, clock, log },
+      {
+        credential: upstream.adminCredential,
+        everyMs: config.reconciliation.everyHours * HOUR_MS,
+        thresholdPercent: config.reconciliation.thresholdPercent,
+        thresholdUsd: config.reconciliation.thresholdUsd,
+        projects: config.reconciliation.projects,
+      },
+    );
+    opened.push(() => reconciliation.close());
     const generator = openGenerate({ keys, gate, upstream, records, clock, log }, config);
     opened.push(() => generator.close());
     const assistants = openAssistants(
@@ -200,6 +214,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     const admin = openAdmin({
       keys,
       ledger,
+      reconciliation,
       prices,
       unpriced,
       audit: openAudit(store.audit),

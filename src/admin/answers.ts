@@ -9,6 +9,7 @@ import type { Page, RecordFilter, Spool } from '../domain/stores.ts';
 import type { Keys } from '../keys/keys.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { PricesInForce, UnpricedWatch } from '../prices/prices.ts';
+import type { Reconciliation } from '../reconciliation/reconciliation.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { budgetAnswers } from './budget-answers.ts';
 import { type Answer, type Call, type RouteName, litellmRoutes, routes } from './contract.ts';
@@ -16,6 +17,7 @@ import { pageAsked } from './input.ts';
 import { keyAnswers } from './key-answers.ts';
 import { openApiDocument } from './openapi.ts';
 import { priceAnswers } from './price-answers.ts';
+import { reconciliationAnswers } from './reconciliation-answers.ts';
 import type { OtherAnswer } from './route.ts';
 import { spendAnswers } from './spend-answers.ts';
 import { teamAnswers } from './team-answers.ts';
@@ -26,6 +28,7 @@ import { type Visitor, missing, sees, teamNamed, teamOfList } from './visitor.ts
 export interface AnswerParts {
   readonly keys: Keys;
   readonly ledger: Ledger;
+  readonly reconciliation: Reconciliation;
   readonly prices: PricesInForce;
   readonly unpriced: UnpricedWatch;
   readonly audit: Audit;
@@ -60,6 +63,7 @@ export function openAnswers(parts: AnswerParts): Answers {
     ...userAnswers(parts),
     ...budgetAnswers(parts),
     ...spendAnswers(parts),
+    ...reconciliationAnswers(parts),
     ...priceAnswers(parts),
     async listExchanges({ query }, visitor) {
       const page = pageAsked(query);

@@ -9,6 +9,7 @@ import { exchangeRoutes } from './exchange-routes.ts';
 import { keyRoutes } from './key-routes.ts';
 import { ledgerRoutes } from './ledger-routes.ts';
 import { priceRoutes } from './price-routes.ts';
+import { reconciliationRoutes } from './reconciliation-routes.ts';
 import type { Route } from './route.ts';
 import { teamRoutes } from './team-routes.ts';
 import { userRoutes } from './user-routes.ts';
@@ -67,6 +68,7 @@ export const routes = {
   ...budgetRoutes,
   ...exchangeRoutes,
   ...ledgerRoutes,
+  ...reconciliationRoutes,
   ...priceRoutes,
   ...auditRoutes,
   ...assistantRoutes,

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { assistantsSettings } from './assistants.ts';
 import { limitsSettings } from './limits.ts';
 import { pricesSettings } from './prices.ts';
+import { reconciliationSettings } from './reconciliation.ts';
 import { settlementSettings, webhookSettings } from './settlement.ts';
 
 /** `HOST:PORT`; port 0 picks a free one. */
@@ -201,6 +202,7 @@ export const settingsSchema = z.strictObject({
     .describe('What clients of another gateway rely on.'),
   settlement: settlementSettings,
   webhooks: webhookSettings(secretReference),
+  reconciliation: reconciliationSettings(secretReference),
   logging: z
     .strictObject({
       stdout: z.boolean().default(false).describe('Write each record as a line of JSON to stdout.'),

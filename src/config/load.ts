@@ -17,7 +17,7 @@ export interface Credential {
 
 export interface Config extends Omit<
   ResolvedSettings,
-  'adminToken' | 'databaseUrl' | 'redisUrl' | 'webhooks' | 'upstream'
+  'adminToken' | 'databaseUrl' | 'redisUrl' | 'webhooks' | 'reconciliation' | 'upstream'
 > {
   /** Null: one is made and kept in the data dir. */
   readonly adminToken: Secret | null;
@@ -28,6 +28,10 @@ export interface Config extends Omit<
   readonly webhooks: {
     /** Null: OpenAI's webhooks are not taken. */
     readonly openaiSecret: Secret | null;
+  };
+  readonly reconciliation: Omit<ResolvedSettings['reconciliation'], 'adminKey'> & {
+    /** Null: what the upstream bills is not read. */
+    readonly adminKey: Secret | null;
   };
   readonly upstream: Omit<ResolvedSettings['upstream'], 'credentials'> & {
     readonly credentials: readonly Credential[];
@@ -107,10 +111,13 @@ export function resolveConfig(settings: Settings, environment: Environment = pro
   }
   const named = resolved.webhooks.openaiSecret;
   const openaiSecret = named === undefined ? null : secret('webhooks.openaiSecret', named);
+  const { adminKey: adminKeyReference, ...ofReconciliation } = resolved.reconciliation;
+  const adminKey = adminKeyReference === undefined ? null : secret('reconciliation.adminKey', adminKeyReference);
   problems.push(...upstreamProblems(resolved.upstream.baseUrl, resolved.upstream.allowInsecure));
   if (problems.length > 0) throw new ConfigError(problems.join('\n'));
   const upstream = { ...resolved.upstream, credentials };
-  return { ...resolved, adminToken, databaseUrl, redisUrl, webhooks: { openaiSecret }, upstream };
+  const reconciliation = { ...ofReconciliation, adminKey };
+  return { ...resolved, adminToken, databaseUrl, redisUrl, webhooks: { openaiSecret }, reconciliation, upstream };
 }
 
 function readSettingsFile(named: string | undefined): unknown {

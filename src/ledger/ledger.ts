@@ -16,7 +16,7 @@ import { type Book, type Extension, type Fit, type Placed, type Want, openBook }
 import { type Bound, type Bounds, NO_PLAN, UNKNOWN_MODEL, openBounds } from './bounds.ts';
 import { type Budgets, type Owners, openBudgets } from './budgets.ts';
 import { type Correction, type Standing, correctionEntries, standingOf } from './corrections.ts';
-import { entriesBetween } from './entries-between.ts';
+import { type EntriesSpan, entriesBetween } from './entries-between.ts';
 import { openEntries } from './entries.ts';
 import { type HoldDetails, entryOfExpired, nameOf } from './entry-of.ts';
 import { type LateCharge, lateEntry } from './late-entry.ts';
@@ -78,7 +78,7 @@ export interface Ledger {
   /** An entry with what answered it since. */
   standingOf(entry: Entry): Promise<Standing>;
   /** Entries that were made in [from, to), milliseconds since 1970, in pages. */
-  entriesBetween(span: { readonly from: number; readonly to: number }): AsyncIterable<readonly Entry[]>;
+  entriesBetween(span: EntriesSpan): AsyncIterable<readonly Entry[]>;
   /** Enters what entries should have cost beside what they did. @returns how many of them were new */
   correct(corrections: readonly Correction[]): Promise<number>;
   /** Enters all that the spool tells and the store has not. */
@@ -174,6 +174,7 @@ export async function openLedger(parts: LedgerParts): Promise<Ledger> {
           owner: newId('replica', clock.now()),
           settleFirst: () => posting.catchUp().catch(() => false),
           entryOfExpired,
+          onExpired: (entries) => onEntered(tallyOf(entries)),
         });
   book = balances;
   posting.start();

@@ -2,10 +2,10 @@
 // not see it. Each read leaves a record, which belongs to no team and costs nothing.
 import type { Clock } from '../domain/clock.ts';
 import type { Endpoint } from '../domain/endpoint.ts';
-import { ABSENT_USAGE, type ExchangeRecord, FREE } from '../domain/exchange-record.ts';
+import type { ExchangeRecord } from '../domain/exchange-record.ts';
 import type { Attempt } from '../domain/exchange.ts';
-import { newId } from '../domain/id.ts';
 import type { PendingWork } from '../domain/pending-work.ts';
+import { recordOfRead } from '../domain/read-record.ts';
 import type { Written } from '../domain/stores.ts';
 import { downstreamHead, upstreamHeaders } from '../http/headers.ts';
 import { findEndpoint } from '../openai/endpoints.ts';
@@ -78,7 +78,20 @@ export function openUpstreamReads(parts: ReadParts): UpstreamReads {
         clearTimeout(idle);
         running.delete(cut);
         const failure = 'failure' in result ? result.failure : null;
-        writeRecord(recordOf({ work, path, endpoint, attempt, at, status, bytes, failure, clock }), () => {});
+        const record = recordOfRead({
+          // Whoever reads records may see what came of it.
+          parentId: work.exchangeId,
+          path,
+          endpoint: endpoint?.path ?? null,
+          attempt,
+          at,
+          endedMs: clock.elapsedMs(),
+          status,
+          bytes,
+          failure,
+          failureMessage: 'How work stands was not read.',
+        });
+        writeRecord(record, () => {});
         resolve(result);
       }
 
@@ -123,54 +136,5 @@ export function openUpstreamReads(parts: ReadParts): UpstreamReads {
     close() {
       for (const cut of running) cut();
     },
-  };
-}
-
-interface ReadEnd {
-  readonly work: PendingWork;
-  readonly path: string;
-  readonly endpoint: Endpoint | undefined;
-  readonly attempt: Attempt;
-  readonly at: number;
-  readonly status: number | null;
-  readonly bytes: number;
-  readonly failure: string | null;
-  readonly clock: Clock;
-}
-
-function recordOf({ work, path, endpoint, attempt, at, status, bytes, failure, clock }: ReadEnd): ExchangeRecord {
-  const since = (ms: number | null) => (ms === null ? null : Math.round((ms - attempt.startedMs) * 1000));
-  const total = since(clock.elapsedMs()) ?? 0;
-  const { origin, credential, status: attemptStatus, error } = attempt;
-  return {
-    v: 1,
-    id: newId('exc', at),
-    kind: 'exchange',
-    // The exchange that started the work: whoever reads records may see what came of it.
-    parent_id: work.exchangeId,
-    at: new Date(at).toISOString(),
-    method: 'GET',
-    path,
-    endpoint: endpoint?.path ?? null,
-    team_id: null,
-    key_id: null,
-    user_id: null,
-    end_user: null,
-    model_requested: null,
-    model_served: null,
-    transport: 'json',
-    status,
-    ending: failure === null ? 'complete' : status === null ? 'unreachable' : 'upstream_broke',
-    refusal: null,
-    timings_us: { admitted: 0, connected: since(attempt.connectedMs), first_byte: since(attempt.firstByteMs), total },
-    bytes: { in: 0, out: bytes },
-    usage: ABSENT_USAGE,
-    cost: FREE,
-    attempts: [{ origin, credential, status: attemptStatus, error, total_us: total }],
-    objects: [],
-    error: failure === null ? null : { origin: 'upstream', code: failure, message: 'How work stands was not read.' },
-    tags: [],
-    upstream_request_id: null,
-    client_request_id: null,
   };
 }

@@ -23,6 +23,8 @@ export const METRICS_CONTENT_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
 export interface Gauges {
   readonly activeExchanges: () => number;
   readonly refusedWrites: () => number;
+  /** The last comparison of what the upstream bills with the ledger; null before the first. */
+  readonly reconciled?: () => { readonly driftUsd: number; readonly alert: 0 | 1; readonly atSeconds: number } | null;
   /** Work that is paid for later, by kind and state. */
   readonly lateWork?: () => Promise<
     readonly { readonly kind: string; readonly state: string; readonly count: number }[]
@@ -35,7 +37,7 @@ interface Series {
   count: number;
 }
 
-export function openMetrics({ activeExchanges, refusedWrites, lateWork }: Gauges): Metrics {
+export function openMetrics({ activeExchanges, refusedWrites, reconciled, lateWork }: Gauges): Metrics {
   // By endpoint, status and ending: nested, because joining them to one name would cost more than all the rest.
   const exchanges = new Map<string, Map<number, Map<string, Series>>>();
   const refusals = new Map<string, number>();
@@ -130,6 +132,30 @@ export function openMetrics({ activeExchanges, refusedWrites, lateWork }: Gauges
     },
   });
 
+  if (reconciled !== undefined) {
+    const gauges = [
+      [
+        'drift_usd',
+        'US dollars that the upstream billed more than the ledger says, at the last comparison.',
+        'driftUsd',
+      ],
+      ['alert', 'Whether that was above one of the thresholds.', 'alert'],
+      ['timestamp_seconds', 'When that was.', 'atSeconds'],
+    ] as const;
+    for (const [name, help, member] of gauges) {
+      new Gauge({
+        name: `throughway_reconciliation_${name}`,
+        help,
+        registers,
+        collect() {
+          const last = reconciled();
+          // Nothing is said before the first comparison: no drift is not a drift of 0.
+          if (last === null) this.remove({});
+          else this.set(last[member]);
+        },
+      });
+    }
+  }
   if (lateWork !== undefined) {
     new Gauge({
       name: 'throughway_late_work',

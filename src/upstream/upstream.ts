@@ -2,6 +2,7 @@
 import type { Readable } from 'node:stream';
 
 import type { Config, Credential } from '../config/load.ts';
+import type { Secret } from '../config/secret.ts';
 import type { Clock } from '../domain/clock.ts';
 import type { Attempt } from '../domain/exchange.ts';
 import { type Connection, type Connections, openConnections } from './connections.ts';
@@ -49,6 +50,8 @@ export interface Upstream {
   /** Host and port, as records name it. */
   readonly origin: string;
   readonly credentials: CredentialPool;
+  /** Opens the administration of the upstream account, and no exchange; null where the settings have none. */
+  readonly adminCredential: PooledCredential | null;
   send(request: UpstreamRequest, attempt: Attempt, listener: ReplyListener): Sending;
   /** Opens a WebSocket, each on a connection of its own. */
   dial(request: DialRequest, attempt: Attempt, listener: DialListener): Dialing;
@@ -59,7 +62,7 @@ const HEADER_BYTES_MAX = 64 * 1024;
 /** Interim replies (1xx) that one exchange may bring. */
 const INTERIM_MAX = 64;
 
-export function openUpstream(config: Config['upstream'], clock: Clock): Upstream {
+export function openUpstream(config: Config['upstream'], clock: Clock, adminKey: Secret | null = null): Upstream {
   const base = new URL(config.baseUrl);
   // What stands before /v1, as some hosts mount the API deeper: "" for OpenAI's own.
   const prefix = base.pathname.replace(/\/v1\/?$/, '');
@@ -71,6 +74,7 @@ export function openUpstream(config: Config['upstream'], clock: Clock): Upstream
   return {
     origin: base.host,
     credentials: credentialPool(config.credentials.map(pooled), clock),
+    adminCredential: adminKey === null ? null : adminCredential(adminKey),
     send(request, attempt, listener) {
       const connection = connections.take();
       const handler = new SendingHandler(connections, connection, attempt, listener, clock);
@@ -109,6 +113,12 @@ function reasonPhrase(reason: string): string {
 
 function pooled({ name, weight, apiKey, organization, project }: Credential): PooledCredential {
   return { name, weight, authorization: `Bearer ${apiKey.reveal()}`, organization, project };
+}
+
+const ADMIN_CREDENTIAL = 'reconciliation.adminKey';
+
+function adminCredential(apiKey: Secret): PooledCredential {
+  return pooled({ name: ADMIN_CREDENTIAL, weight: 1, apiKey, organization: null, project: null });
 }
 
 /** undici's raw handler: headers as bytes, no objects in between. */

@@ -52,6 +52,7 @@ const MAY: Readonly<Record<RouteName | keyof typeof litellmRoutes, readonly stri
   findExchange: ALL,
   spend: ALL,
   findDrift: OWN,
+  reconcile: SEE,
   mendLedger: OWN,
   listPrices: ALL,
   findPrice: ALL,

@@ -33,7 +33,7 @@ const FLOORS: readonly (readonly string[])[] = [
     'store',
     'sandbox',
   ],
-  ['prices'],
+  ['prices', 'reconciliation'],
   ['proxy', 'assistants', 'admin', 'settlement', 'self-service'],
   ['gateway'],
   ['cli'],
