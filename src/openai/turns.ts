@@ -22,6 +22,8 @@ export interface TurnReader {
   readonly model: string | null;
   /** Usage that belongs to the socket as a whole, of which each telling replaces the last; undefined where there is none. */
   readonly usage: unknown;
+  /** Whether a response began that has not ended; and whether others have. Null where none is open. */
+  readonly unfinished: 'all' | 'last' | null;
   /** How far a translation came, which is all that such a session tells; null in all others. */
   readonly translatedSeconds: number | null;
 }
@@ -39,6 +41,16 @@ const TRANSLATED = [
   '"session.input_transcript.delta"',
 ].map((name) => Buffer.from(name));
 const ELAPSED = Buffer.from('elapsed_ms"');
+const BEGINNING = Buffer.from('"response.created"');
+const ENDINGS = [
+  '"response.done"',
+  '"response.completed"',
+  '"response.incomplete"',
+  '"response.failed"',
+  '"response.cancelled"',
+].map((name) => Buffer.from(name));
+/** Responses under way at once, on all lanes of a socket. */
+const OPEN_MAX = 1000;
 const TRANSCRIPTION = 'conversation.item.input_audio_transcription.completed';
 /** They name the models that later events leave out. */
 const SESSION_EVENTS = [
@@ -71,6 +83,8 @@ const PLAN = planOf([
 
 export function openTurnReader(): TurnReader {
   const told = new Set<string>();
+  const open = new Set<string>();
+  let ended = 0;
   let model: string | null = null;
   let transcriptionModel: string | null = null;
   let usage: unknown;
@@ -78,11 +92,22 @@ export function openTurnReader(): TurnReader {
 
   function read(frame: Buffer): Turn | null {
     const start = frame.subarray(0, TYPE_BYTES);
+    if (start.includes(BEGINNING)) begin(findIn(frame));
+    else if (open.size > 0 && ENDINGS.some((name) => start.includes(name))) end(findIn(frame));
     if (SESSION_EVENTS.some((name) => start.includes(name))) readSession(findIn(frame));
     if (frame.includes(ELAPSED) && TRANSLATED.some((name) => frame.includes(name))) readElapsed(findIn(frame));
     if (!frame.includes(USAGE)) return null;
     for (const { quoted } of REPORTS.values()) if (frame.includes(quoted)) return readReport(findIn(frame));
     return null;
+  }
+
+  function begin(found: Findings | null): void {
+    const id = found?.string('type') === 'response.created' ? found.string('response.id') : null;
+    if (id !== null && open.size < OPEN_MAX) open.add(id);
+  }
+
+  function end(found: Findings | null): void {
+    if (open.delete(found?.string('response.id') ?? '')) ended++;
   }
 
   function readSession(found: Findings | null): void {
@@ -136,6 +161,10 @@ export function openTurnReader(): TurnReader {
     },
     get usage() {
       return usage;
+    },
+    get unfinished() {
+      if (open.size === 0) return null;
+      return ended === 0 ? 'all' : 'last';
     },
     get translatedSeconds() {
       return translatedMs === null ? null : translatedMs / 1000;

@@ -32,7 +32,7 @@ export function costOf(admission: Admission, observation: Observation, usage: Us
   if (endpoint === undefined) return unknown('unpriced', 'unknown_endpoint');
   if (endpoint.billing === 'unpriced') return unknown('unpriced', 'no_published_price');
   // Each turn of a socket is priced on its own; what the whole of it reports, such as seconds, is priced here.
-  if (endpoint.transport === 'websocket' && usage.readings === null) return NO_COST;
+  if (endpoint.transport === 'websocket' && usage.readings === null) return socketCost(endpoint, observation);
   const isLater = endpoint.billing === 'deferred' || isInBackground(admission.facts, observation.facts);
   if (isLater && STORING_GROUPS.has(endpoint.group)) return storageCost(endpoint, observation);
   if (isLater && usage.readings === null) return laterCost(endpoint, observation.facts);
@@ -102,6 +102,16 @@ const TEXT_GROUPS = new Set<EndpointGroup>(['chat', 'completions', 'responses', 
 /** A response that was begun goes on without its client. */
 function isInBackground(asked: RequestFacts | null, facts: ReplyFacts | null): boolean {
   return asked?.isBackground === true && facts?.status !== 'completed';
+}
+
+const SWITCHING_PROTOCOLS = 101;
+
+/** What the turns of a socket do not tell: a response that was under way when it ended, and the time of a session without usage. */
+function socketCost({ group }: Endpoint, { attempts, facts }: Observation): Cost {
+  if (attempts.at(-1)?.status !== SWITCHING_PROTOCOLS) return NO_COST;
+  if (group === 'live') return unknown('unpriced', 'no_usage');
+  if (facts?.status === 'in_progress') return unknown('unpriced', 'response_unfinished');
+  return facts?.status === 'incomplete' ? { ...NO_COST, state: 'partial', why: 'response_unfinished' } : NO_COST;
 }
 
 const STORING_GROUPS = new Set<EndpointGroup>(['vector_stores', 'containers']);

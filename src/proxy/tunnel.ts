@@ -460,7 +460,7 @@ class Tunnel implements DialListener, Watched, Carried {
   }
 
   #observation({ ending, error }: End): Observation {
-    const { usage, model, translatedSeconds } = this.#turns;
+    const { usage, model, translatedSeconds, unfinished } = this.#turns;
     const isTold = ending !== 'downstream_left' || this.#isAnswered();
     return {
       attempts: this.#attempts,
@@ -473,6 +473,7 @@ class Tunnel implements DialListener, Watched, Carried {
         ...NOTHING_SEEN,
         usages: usage === undefined ? [] : [usage],
         model,
+        status: unfinished === null ? null : unfinished === 'all' ? 'in_progress' : 'incomplete',
         durationSeconds: translatedSeconds,
       },
       isDrained: false,

@@ -548,6 +548,31 @@ describe('a socket', () => {
     assert.deepEqual([socket.cost.usd, socket.cost.state, socket.usage.source], ['0.034', 'estimated', 'estimated']);
   });
 
+  test('C9, C11: a response that was under way when its socket ended is not free: nobody knows what it cost', async () => {
+    const created = (id: string) => ({ type: 'response.created', response: { id, model: 'gpt-realtime' } });
+    const delta = { type: 'response.output_audio.delta', response_id: 'resp_1', delta: 'aGVsbG8=' };
+    const usage = realtime({ text_tokens: 1000 }, {}, 1000, 0);
+    const path = '/realtime?model=gpt-realtime';
+
+    const { socket: lost } = await said(path, created('resp_1'), delta);
+    assert.deepEqual([lost.cost.state, lost.cost.pico_usd, lost.cost.why], ['unpriced', null, 'response_unfinished']);
+    const { socket: half, turns } = await said(
+      path,
+      created('resp_1'),
+      done('resp_1', usage),
+      created('resp_2'),
+      delta,
+    );
+    assert.deepEqual([half.cost.state, half.cost.why, turns.length], ['partial', 'response_unfinished', 1]);
+    const { socket: whole } = await said(path, created('resp_1'), delta, done('resp_1', usage));
+    assert.deepEqual([whole.cost.state, whole.cost.why], ['free', null]);
+  });
+
+  test('a live session that tells no usage is unpriced', async () => {
+    const { socket } = await said('/live/sessions', { type: 'session.created', session: { id: 'session_1' } });
+    assert.deepEqual([socket.cost.state, socket.cost.pico_usd, socket.cost.why], ['unpriced', null, 'no_usage']);
+  });
+
   test('a client that leaves has paid for the turns that ended, and an upstream that says no is free', async () => {
     stand.clear();
     const { client, far } = await stand.open('/openai/v1/realtime?model=gpt-realtime');
