@@ -34,6 +34,8 @@ export interface SharedBookParts {
   /** Posts what this replica has settled. @returns whether there was anything */
   readonly settleFirst: () => Promise<boolean>;
   readonly entryOfExpired: (hold: ExpiredHold) => Entry;
+  /** What was entered for them. */
+  readonly onExpired: (entries: readonly Entry[]) => void;
 }
 
 /** The store did not decide. */
@@ -134,6 +136,7 @@ export function openSharedBook(holds: SharedHolds, parts: SharedBookParts): Book
         await holds.renew(ids.slice(at, at + RENEW_MAX), store.now() + LEASE_MS);
       const entries = await holds.settleExpired(EXPIRED_MAX, parts.entryOfExpired);
       if (entries.length === 0) return;
+      parts.onExpired(entries);
       log.error('holds of a replica that is gone were charged as estimated', {
         holds: entries.length,
         first: entries[0]?.settleKey ?? null,
