@@ -12,6 +12,7 @@ import { addLogs } from './logs.ts';
 import { addPrices } from './prices.ts';
 import { addSandbox } from './sandbox.ts';
 import { addServe } from './serve.ts';
+import { addSpend } from './spend.ts';
 import { addStart } from './start.ts';
 import { addTeams } from './teams.ts';
 import { addUsers } from './users.ts';
@@ -50,6 +51,7 @@ export function buildProgram(): Command {
     addAudit,
     addLogs,
     addPrices,
+    addSpend,
     addAssistants,
     addImport,
     addSandbox,
