@@ -7,9 +7,11 @@ import { systemClock } from '../src/domain/clock.ts';
 import type { Entry } from '../src/domain/entry.ts';
 import { type BudgetId, type KeyId, type TeamId, newId } from '../src/domain/id.ts';
 import { type Caller, KEY_DEFAULTS } from '../src/domain/key.ts';
+import type { Rollup } from '../src/domain/ledger-store.ts';
 import type { Cost } from '../src/domain/price.ts';
+import { ALL_GRAINS, NO_SUMS, grainMs, grainStart } from '../src/domain/rollup.ts';
 import { TEAM_DEFAULTS } from '../src/domain/team.ts';
-import { openLedger } from '../src/ledger/ledger.ts';
+import { type SpendGroup, openLedger } from '../src/ledger/ledger.ts';
 import { findEndpoint } from '../src/openai/endpoints.ts';
 import { openStore } from '../src/store/store.ts';
 import { openLog } from '../src/telemetry/log.ts';
@@ -108,11 +110,6 @@ export async function measureLedger(share: number): Promise<LedgerResult[]> {
     tell(`an entry, ${BATCH} at once`, (user + system) / entries, 'µs');
     tell(`hold and charge, four budgets, ${entries} entries`, exchangesUs(), 'µs');
 
-    for (const groupBy of [['team'], ['model', 'day']] as const) {
-      const began = performance.now();
-      await ledger.report({ groupBy, from, to: clock.now(), where: {} });
-      tell(`report of a year by ${groupBy.join(', ')}`, performance.now() - began, 'ms');
-    }
     return results;
   } finally {
     await ledger.close();
@@ -157,6 +154,108 @@ export function anEntry({ key, team }: Caller, at: number, budgetId: BudgetId): 
     at,
     resolves: null,
     servicePeriod: null,
+  };
+}
+
+const YEAR_DAYS = 365;
+const KEYS_OF_TEAM = 10;
+const MODELS = 5;
+const ROLLUPS_AT_ONCE = 5000;
+const REPORTS: readonly (readonly SpendGroup[])[] = [
+  ['team'],
+  ['model'],
+  ['day'],
+  ['day', 'team'],
+  ['team', 'model'],
+  ['key'],
+];
+
+/**
+ * Reports over a year in which each of ten keys of 500 teams calls five models every day: 9 million sums of a day, whatever number of
+ * exchanges they are of. Sums of keys by days are written where such a report reads them, at the year's ends.
+ * @param share of the teams
+ */
+async function measureReports(share: number): Promise<LedgerResult[]> {
+  const dataDir = mkdtempSync(join(tmpdir(), 'throughway-bench-reports-'));
+  const clock = systemClock;
+  const store = await openStore({ dataDir, durability: 'group', databaseUrl: null, clock });
+  const yes = async () => true;
+  const owners = { hasTeam: yes, hasKey: yes, hasUser: yes };
+  const ledger = await openLedger({ store: store.ledger, spool: store.spool, owners, clock, log: openLog('error') });
+  const to = grainStart('hour', clock.now());
+  const from = to - YEAR_DAYS * DAY_MS;
+  const teams = Math.max(1, Math.round(TEAMS * share));
+  const results: LedgerResult[] = [];
+  let pending: Rollup[] = [];
+  let rows = 0;
+  const write = async (rollup: Rollup | null) => {
+    if (rollup !== null) pending.push(rollup);
+    if (pending.length === 0 || (rollup !== null && pending.length < ROLLUPS_AT_ONCE)) return;
+    rows += pending.length;
+    await store.ledger.correct([], pending);
+    pending = [];
+  };
+  const wholes = { from: grainStart('thirty_days', from) + grainMs('thirty_days'), to: grainStart('thirty_days', to) };
+  try {
+    for (const grain of ALL_GRAINS) {
+      const isOfKeys = !grain.includes('_of_');
+      for (let at = grainStart(grain, from) + grainMs(grain); at < to; at += grainMs(grain)) {
+        if (isOfKeys && grain !== 'thirty_days' && wholes.from <= at && at < wholes.to) continue;
+        // One key in so many is at work in any hour of the night.
+        const keys = isOfKeys ? (grain === 'hour' ? 1 : KEYS_OF_TEAM) : 1;
+        for (let team = 0; team < (grain === 'day_of_models' ? 1 : teams); team++)
+          for (let key = 0; key < keys; key++)
+            for (let model = 0; model < MODELS; model++)
+              await write(aRollup({ grain, at, team, key, model, isOfKeys }));
+      }
+    }
+    await write(null);
+    results.push({ name: `sums of a year of ${teams * KEYS_OF_TEAM} keys that were written`, figure: `${rows}` });
+    for (const groupBy of REPORTS) {
+      const samples: number[] = [];
+      for (let i = 0; i < SAMPLES; i++) {
+        const began = performance.now();
+        await ledger.report({ groupBy, from, to, where: {} });
+        samples.push(performance.now() - began);
+      }
+      results.push({ name: `report of a year by ${groupBy.join(', ')}`, figure: `${median(samples).toFixed(0)} ms` });
+    }
+    const own = { team: teamOf(0), key: 'key_0_0' };
+    const began = performance.now();
+    await ledger.report({ groupBy: [], from, to, where: own });
+    results.push({ name: 'what one key spent in a year', figure: `${(performance.now() - began).toFixed(1)} ms` });
+    return results;
+  } finally {
+    await ledger.close();
+    await store.close();
+    rmSync(dataDir, { recursive: true, force: true });
+  }
+}
+
+interface Cell {
+  readonly grain: Rollup['grain'];
+  readonly at: number;
+  readonly team: number;
+  readonly key: number;
+  readonly model: number;
+  readonly isOfKeys: boolean;
+}
+
+function aRollup({ grain, at, team, key, model, isOfKeys }: Cell): Rollup {
+  return {
+    ...NO_SUMS,
+    grain,
+    at,
+    tag: '',
+    team: grain === 'day_of_models' ? '' : teamOf(team),
+    key: isOfKeys ? `key_${team}_${key}` : '',
+    user: '',
+    model: `model-${model}`,
+    endpoint: 'chat',
+    exchanges: 100,
+    measured: 123_456_789_012n,
+    tokensIn: 20_000,
+    tokensOut: 4000,
   };
 }
 

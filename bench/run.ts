@@ -100,8 +100,9 @@ if (names.includes('micro')) {
   texts.push(formatMicro(await measureMicro()));
 }
 if (names.includes('ledger')) {
-  const { formatLedger, measureLedger } = await import('./ledger.ts');
-  texts.push(formatLedger(await measureLedger(flags.quick ? 0.1 : 1)));
+  const { formatLedger, measureLedger, measureReports } = await import('./ledger.ts');
+  const share = flags.quick ? 0.1 : 1;
+  texts.push(formatLedger([...(await measureLedger(share)), ...(await measureReports(share))]));
 }
 if (names.includes('admission')) {
   const { formatAdmission, measureAdmission } = await import('./admission.ts');
