@@ -175,7 +175,7 @@ const REPORTS: readonly (readonly SpendGroup[])[] = [
  * exchanges they are of. Sums of keys by days are written where such a report reads them, at the year's ends.
  * @param share of the teams
  */
-async function measureReports(share: number): Promise<LedgerResult[]> {
+export async function measureReports(share: number): Promise<LedgerResult[]> {
   const dataDir = mkdtempSync(join(tmpdir(), 'throughway-bench-reports-'));
   const clock = systemClock;
   const store = await openStore({ dataDir, durability: 'group', databaseUrl: null, clock });
