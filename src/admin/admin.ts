@@ -35,7 +35,7 @@ export function openAdmin(parts: AdminParts): Admin {
   const app = new Hono<{ Bindings: HttpBindings }>();
   const serve = (route: Route, answer: (call: Call<never>, visitor: Visitor) => unknown) => {
     app.on(route.method, pattern(route.path), async (c) => {
-      const visitor = visitors.get(c.env.incoming as DownstreamRequest);
+      const visitor = visitors.get(c.env.incoming);
       if (visitor === undefined) throw new Error('a route was reached by nobody who was let in');
       checkMayCall(visitor, route.access);
       const id = c.req.param('id') ?? '';

@@ -16,10 +16,10 @@ import { userRoutes } from './user-routes.ts';
 
 export { budgetSchema } from './budget-routes.ts';
 export { exchangeSchema } from './exchange-routes.ts';
-export { LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX } from './fields.ts';
+export { LIST_LIMIT_MAX } from './fields.ts';
 export { keySchema } from './key-routes.ts';
 export { litellmRoutes } from './litellm-routes.ts';
-export { ACCESS, type Access, CSV, JSON_LINES, type Route } from './route.ts';
+export { ACCESS, type Access, JSON_LINES, type Route } from './route.ts';
 export { teamSchema } from './team-routes.ts';
 export { userSchema } from './user-routes.ts';
 

@@ -160,7 +160,7 @@ export function priceAnswers({
       const later = entry === null ? [] : (await ledger.standingOf(entry)).adjustments;
       const started = await Promise.all(
         (record?.objects ?? []).map(({ kind, id: name }) =>
-          isWorkKind(kind) ? ledger.findEntry(settleKeyOf(kind, name)) : null,
+          isWorkKind(kind) ? ledger.findEntry(settleKeyOf(kind, name)) : Promise.resolve(null),
         ),
       );
       const entries = [...started.filter((each) => each !== null), ...later];

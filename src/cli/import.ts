@@ -33,7 +33,7 @@ export function addImport(program: Command): void {
 function importLitellm(file: string, flags: Flags): void {
   const translation = translate(readYaml(file));
   const isWritten = flags.out !== undefined && flags.dryRun !== true;
-  if (isWritten) write(flags.out!, translation, flags.force === true);
+  if (isWritten) write(flags.out, translation, flags.force === true);
   if (flags.json) {
     printJson({ lines: translation.lines, settings: translation.settings, written_to: isWritten ? flags.out : null });
     return;

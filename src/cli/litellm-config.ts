@@ -333,7 +333,7 @@ function faultOf(settings: Record<string, unknown>): string | null {
     { get: () => 'redis://placeholder-of-a-secret-that-is-elsewhere' },
   );
   try {
-    resolveConfig(parsed.success ? parsed.data : (settings as never), environment);
+    resolveConfig(parsed.success ? parsed.data : settings, environment);
     return null;
   } catch (error) {
     if (error instanceof ConfigError) return error.message.split('\n', 1)[0]!;

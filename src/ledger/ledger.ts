@@ -31,7 +31,7 @@ import { countsFrom, keptMs, spanAt } from './windows.ts';
 import { NOTHING_TO_PAY, type Worst, type WorstCaseAsk, openWorstCases } from './worst-case.ts';
 
 export type { Fit } from './book.ts';
-export type { BudgetChange, BudgetFilter, BudgetStatus, Budgets, NewBudget, Owners } from './budgets.ts';
+export type { BudgetChange, BudgetStatus, Budgets, NewBudget, Owners } from './budgets.ts';
 export type { Standing } from './corrections.ts';
 export type { Drift } from './rebuild.ts';
 export type { SpendGroup, SpendQuery, SpendReport, SpendRow } from './report.ts';

@@ -136,15 +136,13 @@ export async function openLocalPosting(parts: PostingParts, local: LocalSums, ke
 
   function startKeeping(forMs: number): void {
     // A little before they go.
-    const look = () =>
-      keepOld(clock.now() - forMs * 0.99)
-        .catch(tellFailure)
-        .finally(() => {
-          if (isClosed) return;
-          keeper = setTimeout(look, KEEP_EVERY_MS);
-          keeper.unref();
-        });
-    void look();
+    const keep = async (): Promise<void> => {
+      await keepOld(clock.now() - forMs * 0.99).catch(tellFailure);
+      if (isClosed) return;
+      keeper = setTimeout(() => void keep(), KEEP_EVERY_MS);
+      keeper.unref();
+    };
+    void keep();
   }
 
   spool.writeCursor(LEDGER_READER, await local.keptPlace());

@@ -83,7 +83,7 @@ export function openOrganizationReads(parts: OrganizationReadParts, credential: 
       }
 
       const headers = upstreamHeaders(['accept', 'application/json', 'accept-encoding', 'identity'], credential);
-      sending = upstream.send({ method: 'GET', target: `${path}?${query}`, headers, body: null }, attempt, {
+      sending = upstream.send({ method: 'GET', target: `${path}?${query.toString()}`, headers, body: null }, attempt, {
         onHead(told, _reason, rawHeaders) {
           idle.refresh();
           status = told;

@@ -10,7 +10,7 @@ import { type Comparison, compare } from './causes.ts';
 import { type Bucket, type OrganizationReadParts, openOrganizationReads } from './organization-reads.ts';
 import { DAY_MS, Sides } from './sides.ts';
 
-export type { Cause, Compared } from './causes.ts';
+export type { Compared } from './causes.ts';
 
 export interface ReconciliationParts extends OrganizationReadParts {
   readonly ledger: Pick<Ledger, 'catchUp' | 'entriesBetween'>;

@@ -138,9 +138,13 @@ function numberIn(row: Readonly<Record<string, unknown>>, name: string): number 
 
 const DIGITS = 12;
 
+function written(value: unknown): string {
+  return typeof value === 'number' || typeof value === 'string' ? String(value) : '';
+}
+
 /** A JSON number or its text in US dollars, by its shortest digits, to the nearest pico-dollar. @throws Refusal for anything else */
 function moneyOf(value: unknown): Money {
-  const match = /^(-?)(\d+)(?:\.(\d+))?(?:e([+-]?\d{1,3}))?$/i.exec(String(value ?? '').trim());
+  const match = /^(-?)(\d+)(?:\.(\d+))?(?:e([+-]?\d{1,3}))?$/i.exec(written(value).trim());
   if (match === null) throw new Refusal('upstream_unreachable', 'The upstream told an amount that is no number.');
   const [, sign, whole = '0', fraction = '', exponent = '0'] = match;
   const shift = DIGITS - fraction.length + Number(exponent);

@@ -128,7 +128,7 @@ test('CSV has the same rows, with a header, and no name in it is a formula', asy
       String(row['unpriced']),
     ]),
   );
-  assert.deepEqual(rows.map((row) => row['key_name']).toSorted(), ["'=1+1", 'three', 'two']);
+  assert.deepEqual(new Set(rows.map((row) => row['key_name'])), new Set(["'=1+1", 'three', 'two']));
 });
 
 test('FOCUS rows add up to the same, each with its period, its key, its team and its tags', async () => {
@@ -154,7 +154,7 @@ test('FOCUS rows add up to the same, each with its period, its key, its team and
   );
   assert.equal(third!['ChargePeriodStart'], `${today}T00:00:00.000Z`);
   assert.equal(third!['BillingPeriodStart'], `${today.slice(0, 8)}01T00:00:00.000Z`);
-  assert.ok(Date.parse(third!['BillingPeriodEnd']!) > Date.parse(third!['ChargePeriodStart']!));
+  assert.ok(Date.parse(third!['BillingPeriodEnd']!) > Date.parse(third!['ChargePeriodStart']));
   assert.deepEqual(JSON.parse(third!['Tags']!), { 'of-ops': true, batch: true });
   const [unknown] = rows.filter((row) => row['SkuId'] === 'gpt-nobody-knows');
   assert.deepEqual(

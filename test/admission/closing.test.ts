@@ -140,7 +140,7 @@ test('a request whose body still comes when its key is closed is refused, and no
     },
   });
   const headers = { ...JSON_BODY, authorization: `Bearer ${token}` };
-  const asked = fetch(scene.gateway.api + CHAT, { method: 'POST', body, headers, duplex: 'half' } as RequestInit);
+  const asked = fetch(scene.gateway.api + CHAT, { method: 'POST', body, headers, duplex: 'half' });
   const active = async () =>
     ((await (await scene.gateway.adminFetch('/admin/v1/health')).json()) as { active_exchanges: number })
       .active_exchanges;

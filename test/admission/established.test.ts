@@ -43,7 +43,7 @@ describe('a key that may call some models only', () => {
   beforeEach(() => scene.upstream.clear());
 
   const post = (path: string, body: Body, headers: Record<string, string> = JSON_BODY, key: 'few' | 'all' = 'few') =>
-    scene.ask(key, `/openai/v1/${path}`, { method: 'POST', body, headers, duplex: 'half' } as RequestInit);
+    scene.ask(key, `/openai/v1/${path}`, { method: 'POST', body, headers, duplex: 'half' });
 
   const REFUSED: readonly (readonly [
     what: string,
@@ -235,7 +235,7 @@ describe('a key with a hard budget', () => {
   beforeEach(() => scene.upstream.clear());
 
   const raw = (key: 'strict' | 'soft' | 'unbounded', body: Body, path = CHAT) =>
-    scene.ask(key, path, { method: 'POST', body, headers: JSON_BODY, duplex: 'half' } as RequestInit);
+    scene.ask(key, path, { method: 'POST', body, headers: JSON_BODY, duplex: 'half' });
   const long = filler(2 * MIB).replaceAll('x', ' ');
 
   test('is held to what stands at the end of a long body', async () => {

@@ -35,7 +35,7 @@ async function askedBy(name: Name | null, model = 'gpt-4o-mini'): Promise<{ erro
     apiKey: name === null ? 'sk-tw-nobody' : scene.keys[name].token,
     fetch: (url, init) => {
       requests++;
-      return fetch(url as string, init as RequestInit);
+      return fetch(url, init);
     },
   });
   try {

@@ -111,7 +111,7 @@ test('tokens are counted as they are estimated, and given back once the truth is
   // Each is thought to use more than 600 and uses 15: one after the other they pass, two at once do not.
   for (let i = 0; i < 10; i++) assert.equal((await chat()).status, 200);
   const two = await Promise.all([chat(), chat()]);
-  assert.deepEqual(two.map(({ status }) => status).toSorted(), [200, 429]);
+  assert.deepEqual(new Set(two.map(({ status }) => status)), new Set([200, 429]));
   const tooMuch = JSON.stringify({ model: 'gpt-4o-mini', max_tokens: 5000, messages: [] });
   const never = await scene.ask('tokens', CHAT, { method: 'POST', body: tooMuch, headers: JSON_BODY });
   assert.deepEqual([never.status, never.headers.get('x-should-retry')], [429, 'false']);

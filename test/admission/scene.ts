@@ -110,8 +110,3 @@ export async function openScene<K extends string>(options: SceneOptions<K>): Pro
   };
 }
 
-/** The code of a refusal; null for a reply that is none. */
-export async function refusalOf(reply: Response): Promise<string | null> {
-  await reply.arrayBuffer();
-  return reply.headers.get('x-throughway-refusal');
-}

@@ -146,7 +146,7 @@ describe('a thread with all that hangs on it', () => {
     const [byFile, byPipe] = [await start(), await start()];
     const dry = await runCli(byFile, ['import', out, '--dry-run', '--json']);
     assert.equal(dry.code, 0, dry.stderr);
-    assert.equal((JSON.parse(dry.stdout) as Any).created.files, filesIn(dump));
+    assert.equal(JSON.parse(dry.stdout).created.files, filesIn(dump));
     const done = await runCli(byFile, ['import', out]);
     assert.equal(done.code, 0, done.stderr);
     assert.equal((await runCli(byPipe, ['import', '-'], dump)).code, 0);

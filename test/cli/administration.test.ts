@@ -43,9 +43,25 @@ async function statusOf(token: string): Promise<number> {
 describe('teams', () => {
   test('are made with all that they allow, changed, suspended, resumed and deleted', async () => {
     const team = await json(
-      ...['teams', 'create', 'web', '--models', 'gpt-*, o4-mini', '--endpoints', 'chat,models'],
-      ...['--limit', 'requests_per_minute=600', '--limit', 'concurrent_streams=5', '--tags', 'a,b'],
-      ...['--metadata', '{"cost_center":"4711"}', '--budget', '50/month', '--budget', '1000000tokens/day'],
+      'teams',
+      'create',
+      'web',
+      '--models',
+      'gpt-*, o4-mini',
+      '--endpoints',
+      'chat,models',
+      '--limit',
+      'requests_per_minute=600',
+      '--limit',
+      'concurrent_streams=5',
+      '--tags',
+      'a,b',
+      '--metadata',
+      '{"cost_center":"4711"}',
+      '--budget',
+      '50/month',
+      '--budget',
+      '1000000tokens/day',
     );
     assert.deepEqual(team.models, ['gpt-*', 'o4-mini']);
     assert.deepEqual(team.endpoints, ['chat', 'models']);
@@ -54,13 +70,16 @@ describe('teams', () => {
     assert.deepEqual(team.tags, ['a', 'b']);
     assert.deepEqual(team.metadata, { cost_center: '4711' });
     assert.deepEqual(
-      team.budgets
-        .map(({ limit_usd, limit_tokens, window }: Record<string, unknown>) => [limit_usd, limit_tokens, window])
-        .toSorted(),
-      [
-        ['50', null, 'month'],
-        [null, 1_000_000, 'day'],
-      ].toSorted(),
+      new Map(
+        team.budgets.map((each: Record<string, unknown>) => [
+          each['window'],
+          [each['limit_usd'], each['limit_tokens']],
+        ]),
+      ),
+      new Map<string, unknown>([
+        ['month', ['50', null]],
+        ['day', [null, 1_000_000]],
+      ]),
     );
     assert.deepEqual(await json('teams', 'show', 'web'), team);
 
@@ -114,8 +133,19 @@ describe('keys', () => {
     assert.deepEqual(key.allowed_cidrs, ['127.0.0.0/8', '::1']);
     assert.equal(key.budgets[0].limit_usd, '0.5');
     const changed = await json(
-      ...['keys', 'update', key.id, '--models', 'gpt-5*', '--on-unpriced', 'deny', '--on-overrun', 'cut'],
-      ...['--stream-usage', 'estimate', '--expires-at', '2999-01-01T00:00:00Z'],
+      'keys',
+      'update',
+      key.id,
+      '--models',
+      'gpt-5*',
+      '--on-unpriced',
+      'deny',
+      '--on-overrun',
+      'cut',
+      '--stream-usage',
+      'estimate',
+      '--expires-at',
+      '2999-01-01T00:00:00Z',
     );
     assert.deepEqual(
       [changed.models, changed.on_unpriced, changed.on_overrun, changed.stream_usage],
@@ -167,35 +197,31 @@ describe('budgets', () => {
   test('are made for what they name, listed with what is spent, changed and deleted', async () => {
     await json('teams', 'create', 'spenders');
     const budget = await json(
-      ...[
-        'budgets',
-        'create',
-        '25/month',
-        '--team',
-        'spenders',
-        '--time-zone',
-        'Europe/Berlin',
-        '--thresholds',
-        '80,100',
-      ],
+      'budgets',
+      'create',
+      '25/month',
+      '--team',
+      'spenders',
+      '--time-zone',
+      'Europe/Berlin',
+      '--thresholds',
+      '80,100',
     );
     assert.deepEqual(
       [budget.scope, budget.limit_usd, budget.window, budget.time_zone, budget.thresholds, budget.kind],
       ['team', '25', 'month', 'Europe/Berlin', [80, 100], 'hard'],
     );
     const changed = await json(
-      ...[
-        'budgets',
-        'update',
-        budget.id,
-        '--usd',
-        '30',
-        '--soft',
-        '--increase',
-        '5',
-        '--until',
-        '2999-01-01T00:00:00Z',
-      ],
+      'budgets',
+      'update',
+      budget.id,
+      '--usd',
+      '30',
+      '--soft',
+      '--increase',
+      '5',
+      '--until',
+      '2999-01-01T00:00:00Z',
     );
     assert.deepEqual([changed.limit_usd, changed.kind, changed.increase.usd], ['30', 'soft', '5']);
     assert.equal((await json('budgets', 'update', budget.id, '--increase', 'none')).increase, null);

@@ -39,7 +39,7 @@ onBothEngines('prices in the store', (open) => {
       prices.addRefresh({ seq: 1, book: '{"of":"one"}' }),
       prices.addRefresh({ seq: 1, book: '{"of":"other"}' }),
     ]);
-    assert.deepEqual(both.toSorted(), [false, true]);
+    assert.notEqual(both[0], both[1]);
     const stands = both[0] ? 'one' : 'other';
     const last = await prices.lastRefresh();
     assert.deepEqual([last?.seq, last?.book], [1, `{"of":"${stands}"}`]);

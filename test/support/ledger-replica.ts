@@ -8,7 +8,7 @@ import { aCaller, aCost, ask, intent, open, record, told, writeIntent, writeReco
 const [url, dataDir, name, exchanges, mode] = process.argv.slice(2);
 const opened = await open(dataDir!, systemClock, {}, url);
 const { ledger, store } = opened;
-const caller = aCaller(name!);
+const caller = aCaller(name);
 let admitted = 0;
 await Promise.all(
   Array.from({ length: Number(exchanges) }, async (_, i) => {

@@ -19,7 +19,7 @@ import { findEndpoint } from '../../src/openai/endpoints.ts';
 import { type Store, openStore } from '../../src/store/store.ts';
 import type { Log } from '../../src/telemetry/log.ts';
 
-export const silent: Log = { debug() {}, info() {}, warn() {}, error() {} } as unknown as Log;
+export const silent: Log = { debug() {}, info() {}, warn() {}, error() {} };
 export const everybody = { hasTeam: async () => true, hasKey: async () => true, hasUser: async () => true };
 export const chat: Endpoint = findEndpoint('POST', '/v1/chat/completions')!;
 

@@ -113,7 +113,7 @@ export function openReplica({
   const ok: Replica['ok'] = async (method, path, body) => {
     const answered = await ask(method, path, body);
     assert.equal(answered.status, 200, JSON.stringify(answered.json));
-    return answered.json as unknown;
+    return answered.json;
   };
   const once = async (thread: string, run: string, isSo: (status: string) => boolean): Promise<Any> => {
     const deadline = performance.now() + 10_000;
