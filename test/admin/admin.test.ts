@@ -468,7 +468,10 @@ describe('openapi.json', () => {
       // Without a body or with an id that nobody has: refused, but by the route itself.
       const answer = await call(path.replace('{id}', 'key_x'), { method });
       assert.ok(
-        [200, 400].includes(answer.status) || (path.includes('{id}') && answer.status === 404),
+        [200, 400].includes(answer.status) ||
+          (path.includes('{id}') && answer.status === 404) ||
+          // This gateway has no admin key of the upstream account, and says so.
+          (path === routes.reconcile.path && answer.status === 409),
         `${route}: ${answer.status}`,
       );
     }
