@@ -53,19 +53,18 @@ export function spendAnswers({
         };
         return new OtherAnswer(CSV, csvLines(columns, ledger.spendRows({ groupBy, from, to, where }), cellsOf));
       }
-      const { rows, totals } = await ledger.report({ groupBy, from, to, where });
       const first = Number(query.cursor ?? 0);
-      const last = query.limit === undefined ? rows.length : first + Math.max(1, query.limit);
-      const shown = rows.slice(first, last);
-      if (shown.length > ROWS_MAX) {
-        const message = `These are ${shown.length} rows, more than ${ROWS_MAX}; ask for them in pages (limit), as CSV (format=csv), for a shorter time, or for fewer groups.`;
+      const most = Math.min(Math.max(query.limit ?? ROWS_MAX, 1), ROWS_MAX);
+      const { rows, totals, hasMore } = await ledger.report({ groupBy, from, to, where }, { first, most });
+      if (hasMore && query.limit === undefined) {
+        const message = `These are more than ${ROWS_MAX} rows; ask for them in pages (limit), as CSV (format=csv), for a shorter time, or for fewer groups.`;
         throw new Refusal('bad_request', message, { param: 'group_by' });
       }
       return {
         from: timeText(from),
         to: timeText(to),
-        data: await Promise.all(shown.map(viewOf)),
-        next_cursor: last < rows.length ? String(last) : null,
+        data: await Promise.all(rows.map(viewOf)),
+        next_cursor: hasMore ? String(first + most) : null,
         totals: sumsAsJson(totals),
       };
     },

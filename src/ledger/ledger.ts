@@ -24,7 +24,7 @@ import { openLocalPosting } from './local-posting.ts';
 import { type PostingParts, openPosting, tallyOf } from './posting.ts';
 import { type Drift, findDrift } from './rebuild.ts';
 import { openReplyLengths } from './reply-lengths.ts';
-import { type SpendQuery, type SpendReport, type SpendRow, openReport } from './report.ts';
+import { type SpendPage, type SpendQuery, type SpendReport, type SpendRow, openReport } from './report.ts';
 import { openSharedBook } from './shared-book.ts';
 import { refusalOf, undecidedRefusal } from './shortage.ts';
 import { countsFrom, keptMs, spanAt } from './windows.ts';
@@ -71,7 +71,7 @@ export interface Ledger {
   /** Enters what was left open by the exchange that started it. @returns false where it is entered already, or nothing was left open: also while that exchange still runs */
   settleLate(late: LateCharge): Promise<boolean>;
   readonly budgets: Budgets;
-  report(query: SpendQuery): Promise<SpendReport>;
+  report(query: SpendQuery, page?: SpendPage): Promise<SpendReport>;
   /** The rows of a report in pieces, however many they are. */
   spendRows(query: SpendQuery): AsyncIterable<readonly SpendRow[]>;
   findEntry(settleKey: string): Promise<Entry | null>;

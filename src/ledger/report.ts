@@ -28,12 +28,20 @@ export interface SpendRow extends RollupSums {
 export interface SpendReport {
   /** By what was spent, the most first; where days or hours are asked for, those in order first. */
   readonly rows: readonly SpendRow[];
-  /** Of each exchange once, also where tags are asked for. */
+  /** Of all rows, and of each exchange once, also where tags are asked for. */
   readonly totals: RollupSums;
+  /** There are rows behind these. */
+  readonly hasMore: boolean;
+}
+
+/** All rows where nothing is said. No row behind these is kept. */
+export interface SpendPage {
+  readonly first?: number;
+  readonly most?: number;
 }
 
 export interface Spending {
-  report(query: SpendQuery): Promise<SpendReport>;
+  report(query: SpendQuery, page?: SpendPage): Promise<SpendReport>;
   /**
    * The same rows in the same order, in pieces: where days or hours are asked for, no more of them is kept at once than was read
    * in one slice.
@@ -80,19 +88,25 @@ export function openReport(store: LedgerStore, clock: Clock): Spending {
 
   return {
     rows: rowsOf,
-    async report(query) {
+    async report(query, { first = 0, most = Number.POSITIVE_INFINITY } = {}) {
       const rows: SpendRow[] = [];
-      let totals = NO_SUMS;
-      const isOnce = !query.groupBy.includes('tag');
-      for await (const piece of rowsOf(query)) {
+      let seen = 0;
+      let sum = NO_SUMS;
+      let hasMore = false;
+      reading: for await (const piece of rowsOf(query)) {
         for (const row of piece) {
-          rows.push(row);
-          if (isOnce) totals = plus(totals, row);
+          hasMore = seen >= first + most;
+          if (hasMore) break reading;
+          if (seen >= first) rows.push(row);
+          sum = plus(sum, row);
+          seen++;
         }
       }
-      if (isOnce) return { rows, totals };
+      // Rows that were not read are in the totals too; and rows of tags count an exchange for each of its tags.
+      if (!hasMore && !query.groupBy.includes('tag')) return { rows, totals: sum, hasMore };
+      let totals = NO_SUMS;
       for await (const piece of rowsOf({ ...query, groupBy: [] })) for (const row of piece) totals = plus(totals, row);
-      return { rows, totals };
+      return { rows, totals, hasMore };
     },
   };
 }
