@@ -109,4 +109,3 @@ export async function openScene<K extends string>(options: SceneOptions<K>): Pro
     },
   };
 }
-
