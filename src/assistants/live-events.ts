@@ -145,12 +145,12 @@ export function openLiveEvents({ self, store, findRun, wakeups, clock }: LiveEve
         if (mustLook && !channels.has(run.ref)) {
           const stand = await standOf(run, place);
           if (stand === 'over') return;
-          if (!isFollowing)
-            throw new Error(`the gateway stops: what is told of the run ${run.id} can be read on at another replica`);
+          if (!isFollowing) throw stopped(run);
           if (stand === 'worked') relay.follow(run.ref);
         }
         mustLook = (await listener.heard(signal)) === 'look';
       }
+      if (!signal.aborted) throw stopped(run);
     } finally {
       signal.removeEventListener('abort', leave);
       leave();
@@ -242,6 +242,11 @@ export function openLiveEvents({ self, store, findRun, wakeups, clock }: LiveEve
       wakeAll();
     },
   };
+}
+
+/** Breaks off a reader to whom not all was told. */
+function stopped(run: Run): Error {
+  return new Error(`the gateway stops: what is told of the run ${run.id} can be read on at another replica`);
 }
 
 /** Where a run's stream ends: for good, or until outputs are handed in. */

@@ -32,6 +32,8 @@ export class Outbox {
   }
 
   add(told: Told): void {
+    // Written before anybody is told of the part: whoever was told of it finds it in the message, however that ends.
+    for (const message of told.begun) this.#objects.beginPart(message);
     for (const event of told.events) this.#addEvent(event);
     this.#objects.addRows(told);
   }

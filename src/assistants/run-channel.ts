@@ -55,6 +55,8 @@ export class RunChannel implements Channel {
 
   wrote(events: readonly RunEvent[], lastSeq: number): void {
     this.#flush();
+    // Rows alone take no place: deltas go on behind the same event.
+    if (events.length === 0 && lastSeq === this.#lastSeq) return;
     const first = lastSeq - events.length + 1;
     const isGap = this.#from === null || first !== this.#lastSeq + 1;
     // Nobody waits for what came before; or somebody else wrote between, and readers must look into the store.

@@ -7,6 +7,7 @@ export class Told {
   readonly items: NewHistoryItem[] = [];
   readonly #messages = new Map<string, Message>();
   readonly #steps = new Map<string, RunStep>();
+  readonly #begun = new Set<string>();
 
   get isEmpty(): boolean {
     return this.events.length === 0 && this.items.length === 0 && !this.hasRows;
@@ -39,8 +40,15 @@ export class Told {
     this.#steps.set(step.id, step);
   }
 
-  keepMessage(message: Message): void {
+  /** A part of a message that is being written: the message keeps its place, should nobody come to write the rest. */
+  beginPart(message: Message): void {
     this.#messages.set(message.id, message);
+    this.#begun.add(message.id);
+  }
+
+  /** Messages in which a part began. */
+  get begun(): readonly Message[] {
+    return this.messages.filter(({ id }) => this.#begun.has(id));
   }
 
   /** What the other has to tell comes after what this one has. */

@@ -124,6 +124,8 @@ export class MessageItem {
   readonly #parts: Part[] = [];
   /** From the upstream's index of a part to ours: images may stand before it. */
   readonly #places = new Map<number, number>();
+  /** Parts that readers were told of. */
+  #placesKept = 0;
 
   constructor(scene: TurnScene, outIx: number, item: JsonObject | null, told: Told) {
     this.#scene = scene;
@@ -280,8 +282,17 @@ export class MessageItem {
     this.#tell(told, { index, type: 'text', text: isFirst ? { value, annotations: [] } : { value } });
   }
 
-  #tell(told: Told, content: unknown): void {
+  #tell(told: Told, content: JsonObject & { readonly index: number }): void {
+    this.#keepPlace(content.index, told);
     told.events.push({ event: 'thread.message.delta', id: this.#message.id, delta: { content: [content] } });
+  }
+
+  /** An empty text at the beginning is what a message that broke off has anyway. */
+  #keepPlace(index: number, told: Told): void {
+    if (index < this.#placesKept) return;
+    this.#placesKept = index + 1;
+    if (index === 0 && this.#parts[0]?.type === 'text') return;
+    told.beginPart({ ...this.#message, content: this.#parts.slice(0, index + 1).map(emptyPart) });
   }
 
   #showImages(told: Told): void {
@@ -333,6 +344,18 @@ function shownPart(part: Part): MessageContent {
       return { type: 'refusal', refusal: part.refusal };
     case 'image':
       return { type: 'image_file', image_file: { file_id: part.fileId } };
+  }
+}
+
+/** What is left of a part whose words nobody knows any more. */
+function emptyPart(part: Part): MessageContent {
+  switch (part.type) {
+    case 'text':
+      return { type: 'text', text: { value: '', annotations: [] } };
+    case 'refusal':
+      return { type: 'refusal', refusal: '' };
+    case 'image':
+      return shownPart(part);
   }
 }
 

@@ -106,7 +106,8 @@ export async function makeTurn(parts: TurnParts, held: HeldRun, turn: number): P
     signal.throwIfAborted();
     const prepared = await prepareTurn(parts, held, thread, calls, tries);
     if (prepared.kind === 'end') return { kind: 'end', end: prepared.end, usage: null };
-    const reply = await whileTelling(parts.times, held, callModel(parts, held, prepared, turn, tries));
+    const leave = new AbortController();
+    const reply = await whileTelling(parts.times, held, callModel(parts, held, prepared, turn, tries, leave.signal));
     const verdict = await judgeReply(reply);
     if (verdict === null && reply.kind === 'answered') {
       const followed = await follow(parts, held, {
@@ -116,6 +117,7 @@ export async function makeTurn(parts: TurnParts, held: HeldRun, turn: number): P
         calls,
         body: reply.body,
         headers: reply.headers,
+        leave: () => leave.abort(),
       });
       if (followed.kind !== 'verdict') return followed;
       tries.wasAnswered = true;
@@ -139,6 +141,7 @@ function callModel(
   prepared: Ready,
   turn: number,
   tries: Tries,
+  left: AbortSignal,
 ): Promise<GenerateReply> {
   return parts.generate({
     teamId: run.teamId,
@@ -148,7 +151,7 @@ function callModel(
     path: prepared.path,
     headers: ['content-type', 'application/json', 'accept', 'text/event-stream', 'accept-encoding', 'identity'],
     body: Buffer.from(JSON.stringify(prepared.body)),
-    signal,
+    signal: AbortSignal.any([signal, left]),
   });
 }
 
@@ -268,6 +271,8 @@ interface Followed {
   readonly calls: RunCalls;
   readonly body: AsyncIterable<Buffer>;
   readonly headers: ReadonlyMap<string, string>;
+  /** Ends the call, whatever is still to come. */
+  readonly leave: () => void;
 }
 
 type FollowResult = TurnResult | { readonly kind: 'verdict'; readonly verdict: Verdict; readonly usage: Usage | null };
@@ -387,7 +392,7 @@ type Take = (signals: readonly Signal[]) => Promise<ResponseEnd | null>;
 
 /** @returns null where the reply ended without saying so @throws BrokenReply */
 async function readReply(parts: TurnParts, held: HeldRun, followed: Followed, take: Take): Promise<ResponseEnd | null> {
-  const { body, headers, prepared } = followed;
+  const { body, headers, prepared, leave } = followed;
   const reader: StreamReader = prepared.isChat ? readChatStream() : responsesReader();
   const isStream = (headers.get('content-type') ?? '').startsWith('text/event-stream');
   if (!isStream) return take(await readWhole(body, prepared.isChat, reader));
@@ -403,7 +408,7 @@ async function readReply(parts: TurnParts, held: HeldRun, followed: Followed, ta
     for (const event of came.value) {
       const end = await take(reader.read(event));
       if (end === null) continue;
-      readRest(next, batches);
+      readRest(next, batches, leave);
       return end;
     }
     held.outbox.tellDeltas();
@@ -420,11 +425,11 @@ async function orBroken<T>(next: Promise<T>, signal: AbortSignal): Promise<T> {
 }
 
 /** Behind the end come a few bytes that say nothing: read, so that the exchange counts as complete. */
-function readRest<T>(next: Promise<IteratorResult<T>>, batches: AsyncIterator<T>): void {
+function readRest<T>(next: Promise<IteratorResult<T>>, batches: AsyncIterator<T>, leave: () => void): void {
   const read = async () => {
     for (let came = await next; came.done !== true; came = await batches.next());
   };
-  const timer = setTimeout(() => void batches.return?.(), REST_MS);
+  const timer = setTimeout(leave, REST_MS);
   timer.unref();
   void read()
     .catch(() => {})

@@ -180,6 +180,41 @@ function twelvePoints(open: OpenDatabases): void {
     });
   });
 
+  test('6, in the middle of a message of several parts: each part that a reader was told of has its place', async () => {
+    await tell(open, null, async ({ upstream, first, mortal, takeOver }) => {
+      const events = responseEvents([{ kind: 'message', text: 'It is' }], { end: 'none' });
+      const said = events.findIndex(({ type }) => type === 'response.output_text.done');
+      const delta = events.findLast(({ type }) => type === 'response.output_text.delta')!;
+      const second = { ...delta, content_index: 1, delta: 'And more' };
+      const refused = { ...delta, type: 'response.refusal.delta', content_index: 2, delta: 'But no' };
+      upstream.script({ events: [...events.slice(0, said), second, refused, never] }, answer('It is 4.'));
+      const { thread, run } = await beginRun(first);
+      const told: Any[] = [];
+      const leave = new AbortController();
+      void (async () => {
+        const active = await first.store.findActiveRun('team_red', thread.id as ThreadId);
+        for await (const { event } of first.engine.events(active!, 0, leave.signal))
+          if (event.event === 'thread.message.delta') told.push((event.delta as Any).content[0]);
+      })().catch(() => {});
+      await eventually('the third part is told', () => told.some(({ index }) => index === 2));
+      mortal.die();
+      leave.abort();
+      assert.deepEqual([...new Set(told.map(({ index }) => index))], [0, 1, 2]);
+      const next = takeOver();
+      assert.equal((await next.settled(thread.id, run.id)).status, 'completed');
+      const { messages } = await assertWhole(next, thread.id, run.id);
+      assert.deepEqual(
+        messages[0].content.map((part: Any) => [part.type, part.text?.value ?? part.refusal]),
+        [
+          ['text', ''],
+          ['text', ''],
+          ['refusal', ''],
+        ],
+      );
+      assert.deepEqual(textOf(messages[1]), 'It is 4.');
+    });
+  });
+
   test('7, behind a message that can be read: the message is the answer, and is not given twice', async () => {
     await tell(open, null, async ({ upstream, first, mortal, takeOver }) => {
       upstream.script(stuck([{ kind: 'message', text: 'It is 4.' }], 0), answer('Again.'));
