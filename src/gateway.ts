@@ -184,7 +184,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     const generator = openGenerate({ keys, gate, upstream, records, clock, log }, config);
     opened.push(() => generator.close());
     const assistants = openAssistants(
-      { store: store.assistants, wakeups: store.wakeups, generate: generator.generate, clock, log },
+      { store: store.assistants, wakeups: store.wakeups, generate: generator.generate, ownership, clock, log },
       config.assistants,
     );
     opened.push(() => assistants.close());

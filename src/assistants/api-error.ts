@@ -69,6 +69,9 @@ export const noSuch = (kind: Kind, id: string) => new ApiError(404, `No ${KINDS[
 export const noSuchFile = (id: string, status: 400 | 404 = 404) =>
   new ApiError(status, `No such File object: ${id}`, { param: 'id' });
 
+/** As the upstream says it. */
+export const noSuchVectorStore = (id: string) => new ApiError(404, `No vector store found with id '${id}'.`, {});
+
 export const wrongPrefix = (param: string, id: string, kind: Kind) =>
   bad(`Invalid '${param}': '${id}'. Expected an ID that begins with '${KINDS[kind].prefix}'.`, param, 'invalid_value');
 

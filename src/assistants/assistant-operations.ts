@@ -7,11 +7,11 @@ import { type Desk, type Operation, object, secondsNow } from './desk.ts';
 import { listOf, pageOf } from './lists.ts';
 import { modelProblem } from './models.ts';
 import type { Body } from './requests.ts';
-import { changedResources, knownFiles, makeResources } from './resources.ts';
+import { changedResources, knownResources, makeResources } from './resources.ts';
 import { parseBody } from './validate.ts';
 import { assistantObject, deletedObject } from './wire.ts';
 
-export const createAssistant: Operation = async (desk, { caller, body, calls }) => {
+export const createAssistant: Operation = async (desk, { caller, body, calls, named }) => {
   const asked = parseBody(desk.schemas.createAssistant, body);
   const assistant: Assistant = {
     ...newAssistant(asked),
@@ -21,7 +21,10 @@ export const createAssistant: Operation = async (desk, { caller, body, calls }) 
   };
   refuseModel(assistant);
   await desk.models.check(assistant.model, calls);
-  const made = { ...assistant, toolResources: await makeResources(asked.tool_resources, 'assistant', calls) };
+  const made = {
+    ...assistant,
+    toolResources: await makeResources(asked.tool_resources, 'assistant', { calls, named }),
+  };
   await desk.store.insertAssistant(made);
   return object(assistantObject(made));
 };
@@ -47,11 +50,11 @@ export function newAssistant(asked: Body<'createAssistant'>): Omit<Assistant, 't
 export const retrieveAssistant: Operation = async (desk, { caller, ids }) =>
   object(assistantObject(await knownAssistant(desk, caller.team.id, ids.assistant_id)));
 
-export const modifyAssistant: Operation = async (desk, { caller, ids, body, calls }) => {
+export const modifyAssistant: Operation = async (desk, { caller, ids, body, calls, named }) => {
   const asked = parseBody(desk.schemas.modifyAssistant, body);
   await knownAssistant(desk, caller.team.id, ids.assistant_id);
   if (asked.model !== undefined) await desk.models.check(asked.model, calls);
-  await knownFiles(asked.tool_resources?.code_interpreter?.file_ids ?? [], calls);
+  await knownResources(asked.tool_resources, named);
   const changed = await desk.store.updateAssistant(caller.team.id, ids.assistant_id, (stored) => {
     const assistant = changedAssistant(stored, asked);
     refuseModel(assistant);

@@ -5,6 +5,7 @@ import type { AssistantId } from '../domain/assistants.ts';
 import type { Clock } from '../domain/clock.ts';
 import type { EmulatedCall, EmulatedReply, Emulation } from '../domain/emulation.ts';
 import type { Generate } from '../domain/generate.ts';
+import type { Ownership } from '../domain/ownership.ts';
 import type { RunRef } from '../domain/run.ts';
 import type { Wakeups } from '../domain/wakeups.ts';
 import { BETA_HEADER, IDEMPOTENCY_KEY_HEADER, RETRY_COUNT_HEADER, headerValue, headerValues } from '../http/headers.ts';
@@ -15,6 +16,7 @@ import type { Answer, Asked, Desk } from './desk.ts';
 import type { RunEngine } from './engine.ts';
 import { type Given, type RepeatableRequest, oncePerRequest } from './idempotency.ts';
 import { openKnownModels } from './known-models.ts';
+import { namedObjects } from './named-objects.ts';
 import { type RequestSchemas, requestSchemas } from './requests.ts';
 import { changedResources } from './resources.ts';
 import { findOperation, groupOfOurs } from './routes.ts';
@@ -33,6 +35,7 @@ export interface AssistantsParts {
   readonly store: AssistantStore;
   readonly wakeups: Wakeups;
   readonly generate: Generate;
+  readonly ownership: Ownership;
   /** In place of the one that executes runs. */
   readonly engine?: RunEngine;
   readonly clock: Clock;
@@ -51,7 +54,7 @@ export interface Assistants {
 
 /** @throws Error that names the setting, for a template that is none */
 export function openAssistants(
-  { store, wakeups, generate, clock, log, ...parts }: AssistantsParts,
+  { store, wakeups, generate, ownership, clock, log, ...parts }: AssistantsParts,
   settings: AssistantsSettings,
 ): Assistants {
   const schemas = requestSchemas(settings);
@@ -96,13 +99,15 @@ export function openAssistants(
   async function operate(call: EmulatedCall): Promise<{ readonly answer: Answer; readonly signal: AbortSignal }> {
     const body = call.method === 'POST' ? readJson(call.body) : {};
     const { operation, ids } = findOperation(call.method, call.path);
+    const calls = upstreamCalls(generate, call.caller, call.signal);
     const asked: Asked = {
       caller: call.caller,
       ids,
       query: new URLSearchParams(call.query),
       body,
       header: (name) => headerValue(call.rawHeaders, name),
-      calls: upstreamCalls(generate, call.caller, call.signal),
+      calls,
+      named: namedObjects(ownership, call.caller.team.id, calls),
       signal: call.signal,
     };
     return { answer: await operation(desk, asked), signal: call.signal };

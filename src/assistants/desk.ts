@@ -7,6 +7,7 @@ import type { Run, RunRef } from '../domain/run.ts';
 import type { Wakeups } from '../domain/wakeups.ts';
 import type { RunEngine } from './engine.ts';
 import type { KnownModels } from './known-models.ts';
+import type { NamedObjects } from './named-objects.ts';
 import type { RequestSchemas } from './requests.ts';
 import type { UpstreamCalls } from './upstream-calls.ts';
 
@@ -45,6 +46,7 @@ export interface Asked {
   readonly body: unknown;
   header(name: string): string | null;
   readonly calls: UpstreamCalls;
+  readonly named: NamedObjects;
   readonly signal: AbortSignal;
 }
 

@@ -9,6 +9,7 @@ import { knownAssistant } from './assistant-operations.ts';
 import { type Answer, type Asked, type Desk, type Operation, object, secondsNow } from './desk.ts';
 import { includeOf, listOf, pageOf } from './lists.ts';
 import { resolveModel } from './models.ts';
+import { imagesIn } from './named-objects.ts';
 import { attach, makeResources } from './resources.ts';
 import { runSpec } from './run-spec.ts';
 import { knownThread, newMessage, newThread } from './thread-operations.ts';
@@ -22,7 +23,7 @@ const POLL_AFTER_HOLD_MS = 200;
 
 export const createRun: Operation = async (desk, asked) => {
   const include = includeOf(asked.query);
-  const { caller, ids, body, calls } = asked;
+  const { caller, ids, body, calls, named } = asked;
   const wanted = parseBody(desk.schemas.createRun, body);
   const thread = await knownThread(desk, caller.team.id, ids.thread_id);
   const assistant = await knownAssistant(desk, caller.team.id, wanted.assistant_id as `asst_${string}`);
@@ -40,9 +41,10 @@ export const createRun: Operation = async (desk, asked) => {
     newMessage(message, caller.team.id, thread.id, run.createdAt),
   );
   const attachments = messages.flatMap((message) => message.attachments);
+  await named.images(imagesIn(messages));
   const create = async () => {
     const { toolResources } = attachments.length === 0 ? thread : await knownThread(desk, caller.team.id, thread.id);
-    const resources = await attach(attachments, toolResources, calls);
+    const resources = await attach(attachments, toolResources, { calls, named });
     return desk.store.createRun({ ...run, thread: thread.id, additionalMessages: messages, resources });
   };
   const outcome = await (attachments.length === 0 ? create() : desk.inTurn(thread.id, create));
@@ -51,7 +53,7 @@ export const createRun: Operation = async (desk, asked) => {
 
 export const createThreadAndRun: Operation = async (desk, asked) => {
   const include = includeOf(asked.query);
-  const { caller, body, calls } = asked;
+  const { caller, body, calls, named } = asked;
   const wanted = parseBody(desk.schemas.createThreadAndRun, body);
   const assistant = await knownAssistant(desk, caller.team.id, wanted.assistant_id as `asst_${string}`);
   refuseOverload(desk);
@@ -59,7 +61,7 @@ export const createThreadAndRun: Operation = async (desk, asked) => {
   const spec = await servedSpec(desk, runSpec(assistant, wanted, null), calls);
   const made = await newThread(desk, asked, wanted.thread ?? { metadata: undefined });
   const toolResources = wanted.tool_resources
-    ? await makeResources(wanted.tool_resources, 'assistant', calls)
+    ? await makeResources(wanted.tool_resources, 'assistant', { calls, named })
     : spec.toolResources;
   const run = newRun(desk, asked, {
     assistantId: assistant.id,

@@ -5,8 +5,9 @@ import * as errors from './api-error.ts';
 import { type Asked, type Desk, type Operation, object, secondsNow } from './desk.ts';
 import type { NewMessage, NewResources } from './fields.ts';
 import { listOf, pageOf } from './lists.ts';
+import { imagesIn } from './named-objects.ts';
 import type { Body } from './requests.ts';
-import { attach, changedResources, knownFiles, makeResources } from './resources.ts';
+import { type UpstreamAccess, attach, changedResources, knownResources, makeResources } from './resources.ts';
 import { parseBody } from './validate.ts';
 import { deletedObject, messageObject, threadObject } from './wire.ts';
 
@@ -19,14 +20,16 @@ export const createThread: Operation = async (desk, asked) => {
 /** A thread that is not written yet, with all that the upstream has to make for it. @throws ApiError */
 export async function newThread(
   desk: Desk,
-  { caller, calls }: Pick<Asked, 'caller' | 'calls'>,
+  { caller, calls, named }: Pick<Asked, 'caller' | 'calls' | 'named'>,
   { messages, metadata, tool_resources: resources }: Body<'createThread'>,
 ): Promise<{ readonly thread: Thread; readonly messages: readonly Message[] }> {
   const id = newObjectId('thread_');
   const added = (messages ?? []).map((message) => newMessage(message, caller.team.id, id, secondsNow(desk)));
   const attachments = added.flatMap((message) => message.attachments);
-  const given = await makeResources(resources satisfies NewResources | null | undefined, 'thread', calls);
-  const change = await attach(attachments, given, calls);
+  await named.images(imagesIn(added));
+  const upstream = { calls, named };
+  const given = await makeResources(resources satisfies NewResources | null | undefined, 'thread', upstream);
+  const change = await attach(attachments, given, upstream);
   const thread: Thread = {
     teamId: caller.team.id,
     id,
@@ -65,10 +68,10 @@ export function newMessage(asked: NewMessage, teamId: TeamId, threadId: ThreadId
 export const retrieveThread: Operation = async (desk, { caller, ids }) =>
   object(threadObject(await knownThread(desk, caller.team.id, ids.thread_id)));
 
-export const modifyThread: Operation = async (desk, { caller, ids, body, calls }) => {
+export const modifyThread: Operation = async (desk, { caller, ids, body, named }) => {
   const { metadata, tool_resources: resources } = parseBody(desk.schemas.modifyThread, body);
   await knownThread(desk, caller.team.id, ids.thread_id);
-  await knownFiles(resources?.code_interpreter?.file_ids ?? [], calls);
+  await knownResources(resources, named);
   const changed = await desk.store.updateThread(caller.team.id, ids.thread_id, (stored) => ({
     ...stored,
     metadata: metadata ?? stored.metadata,
@@ -104,14 +107,14 @@ export const listThreads: Operation = async ({ store, settings }, { caller, quer
   return object(listOf(page, await store.listThreads(caller.team.id, page), threadObject));
 };
 
-export const createMessage: Operation = async (desk, { caller, ids, body, calls }) => {
+export const createMessage: Operation = async (desk, { caller, ids, body, calls, named }) => {
   const asked = parseBody(desk.schemas.createMessage, body);
   const message = newMessage(asked, caller.team.id, ids.thread_id, secondsNow(desk));
   const add = async () => {
-    const resources = await attachTo(desk, caller.team.id, ids.thread_id, message.attachments, calls);
+    const resources = await attachTo(desk, message, { calls, named });
     return desk.store.addMessage(message, resources);
   };
-  const outcome = await (message.attachments.length === 0
+  const outcome = await (message.attachments.length + imagesIn([message]).length === 0
     ? desk.store.addMessage(message)
     : desk.inTurn(ids.thread_id, add));
   if (outcome.kind === 'no_thread') throw errors.noSuch('thread', ids.thread_id);
@@ -121,17 +124,13 @@ export const createMessage: Operation = async (desk, { caller, ids, body, calls 
 };
 
 /** Looks for what would be refused before the upstream is asked for anything. @throws ApiError */
-async function attachTo(
-  desk: Desk,
-  team: TeamId,
-  id: ThreadId,
-  attachments: Message['attachments'],
-  calls: Asked['calls'],
-) {
-  const thread = await knownThread(desk, team, id);
-  const active = await desk.store.findActiveRun(team, id);
-  if (active !== null) throw errors.lockedForMessages(id, active.id);
-  return attach(attachments, thread.toolResources, calls);
+async function attachTo(desk: Desk, message: Message, upstream: UpstreamAccess) {
+  const { teamId, threadId } = message;
+  const thread = await knownThread(desk, teamId, threadId);
+  const active = await desk.store.findActiveRun(teamId, threadId);
+  if (active !== null) throw errors.lockedForMessages(threadId, active.id);
+  await upstream.named.images(imagesIn([message]));
+  return attach(message.attachments, thread.toolResources, upstream);
 }
 
 export const retrieveMessage: Operation = async (desk, { caller, ids }) => {

@@ -329,7 +329,11 @@ describe('searching files', () => {
     runs.upstream.vectorStores.set('vs_a', { id: 'vs_a', status: 'in_progress', file_counts: { in_progress: 1 } });
     const { run } = await searched();
     assert.equal(run.status, 'completed');
-    assert.equal(runs.upstream.calls.filter(({ path }) => path === '/v1/vector_stores/vs_a').length, 1);
+    assert.equal(
+      runs.upstream.calls.filter(({ path }) => path === '/v1/vector_stores/vs_a').length,
+      2,
+      'when it is named, and by the run',
+    );
   });
 
   test('in a store that has expired fails the run, and says which', async () => {
@@ -343,6 +347,7 @@ describe('searching files', () => {
 
 describe('images', () => {
   test('of a user reach the model, by file and by URL', async () => {
+    runs.upstream.files.set('file-photo', { filename: 'a.png', purpose: 'vision', content: PLOT });
     const content = [
       { type: 'text', text: 'What is it?' },
       { type: 'image_file', image_file: { file_id: 'file-photo', detail: 'low' } },
@@ -556,15 +561,16 @@ describe('an upstream that only chats', () => {
     await open({ settings: { engine: 'chat' } });
     runs.upstream.files.set('file-photo', { filename: 'a.png', purpose: 'vision', content: PLOT });
     runs.upstream.script(chat([{ content: 'A dot.' }]));
-    const { thread, run } = await beginRun(runs, {
+    const { assistant, thread, run } = await beginRun(runs, {
       content: [{ type: 'image_file', image_file: { file_id: 'file-photo' } }],
     });
     assert.equal((await runs.settled(thread.id, run.id)).status, 'completed');
     assert.deepEqual(runs.upstream.modelCalls[0]!.body.messages[0].content, [
       { type: 'image_url', image_url: { url: `data:image/png;base64,${PLOT.toString('base64')}`, detail: 'auto' } },
     ]);
-    const gone = await beginRun(runs, { content: [{ type: 'image_file', image_file: { file_id: 'file-gone' } }] });
-    const done = await runs.settled(gone.thread.id, gone.run.id);
+    runs.upstream.files.delete('file-photo');
+    const gone = await runs.ok('POST', `/threads/${thread.id}/runs`, { assistant_id: assistant.id });
+    const done = await runs.settled(thread.id, gone.id);
     assert.deepEqual([done.status, done.last_error.code], ['failed', 'invalid_prompt']);
   });
 

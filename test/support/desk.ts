@@ -9,9 +9,12 @@ import type { EmulatedReply } from '../../src/domain/emulation.ts';
 import type { Generate, GenerateCall } from '../../src/domain/generate.ts';
 import { type TeamId, newId } from '../../src/domain/id.ts';
 import { type Caller, KEY_DEFAULTS } from '../../src/domain/key.ts';
+import type { OwnerStore } from '../../src/domain/ownership.ts';
 import { TEAM_DEFAULTS } from '../../src/domain/team.ts';
+import { openOwnership } from '../../src/ownership/ownership.ts';
 import { assistantStore } from '../../src/store/assistants.ts';
 import { migrateToLatest } from '../../src/store/migrate.ts';
+import { ownerStore } from '../../src/store/owned-objects.ts';
 import { openSqlite } from '../../src/store/sqlite.ts';
 import { openLog } from '../../src/telemetry/log.ts';
 import { judgeAnswer, judgeEvent } from './assistants-judge.ts';
@@ -37,6 +40,7 @@ export interface AskOptions {
 
 export interface TestDesk {
   readonly store: AssistantStore;
+  readonly owners: OwnerStore;
   readonly clock: ReturnType<typeof handClock>;
   /** What went upstream, in order. */
   readonly upstream: {
@@ -86,6 +90,8 @@ export async function openDesk(settings: Partial<AssistantsSettings> = {}): Prom
   const engine = openSqlite(':memory:', clock, 'strict');
   await migrateToLatest(engine);
   const store = assistantStore(engine);
+  const owners = ownerStore(engine);
+  const ownership = openOwnership(owners);
   const upstream: TestDesk['upstream'] = [];
   let answer: Parameters<TestDesk['play']>[0] = () => undefined;
   let made = 0;
@@ -110,7 +116,7 @@ export async function openDesk(settings: Partial<AssistantsSettings> = {}): Prom
   };
   const log = openLog('error', () => {});
   const desk = openAssistants(
-    { store, wakeups: engine.wakeups, generate, engine: restingEngine(store, engine.wakeups), clock, log },
+    { store, wakeups: engine.wakeups, generate, ownership, engine: restingEngine(store, engine.wakeups), clock, log },
     // Tests count what goes upstream.
     assistantsSettings.parse({ checkModels: false, ...settings }),
   );
@@ -138,6 +144,7 @@ export async function openDesk(settings: Partial<AssistantsSettings> = {}): Prom
 
   return {
     store,
+    owners,
     clock,
     upstream,
     play: (next) => {

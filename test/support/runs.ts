@@ -12,9 +12,11 @@ import { type Clock, systemClock } from '../../src/domain/clock.ts';
 import type { EmulatedReply } from '../../src/domain/emulation.ts';
 import { newId } from '../../src/domain/id.ts';
 import type { Caller } from '../../src/domain/key.ts';
+import { openOwnership } from '../../src/ownership/ownership.ts';
 import { assistantStore } from '../../src/store/assistants.ts';
 import type { Engine } from '../../src/store/engine.ts';
 import { migrateToLatest } from '../../src/store/migrate.ts';
+import { ownerStore } from '../../src/store/owned-objects.ts';
 import { openSqlite } from '../../src/store/sqlite.ts';
 import { openLog } from '../../src/telemetry/log.ts';
 import { judgeAnswer, judgeEvent } from './assistants-judge.ts';
@@ -85,7 +87,8 @@ export function openReplica({
   const { wakeups } = database;
   const { generate } = upstream;
   const engine = openRunEngine({ store, wakeups, generate, clock, log }, resolved, { ...QUICK, ...times });
-  const desk = openAssistants({ store, wakeups, generate, engine, clock, log }, resolved);
+  const ownership = openOwnership(ownerStore(database));
+  const desk = openAssistants({ store, wakeups, generate, ownership, engine, clock, log }, resolved);
 
   const ask = async (
     method: string,
