@@ -210,7 +210,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
       limits: limiter.counting(),
       refused_writes: refusedWrites(),
     });
-    const backup = openBackup({ store: store.assistants, findTeam: keys.teams.find });
+    const backup = openBackup({ store: store.assistants, owners: store.owners, findTeam: keys.teams.find });
     const admin = openAdmin({
       keys,
       ledger,

@@ -5,9 +5,11 @@ import { z } from 'zod';
 import type { AssistantStore, ImportedObject } from '../domain/assistant-store.ts';
 import type { Backup, ImportCounts, ImportOptions, ImportReport } from '../domain/backup.ts';
 import type { TeamId } from '../domain/id.ts';
+import type { OwnerStore } from '../domain/ownership.ts';
 import type { Team } from '../domain/team.ts';
 import { exportTeam } from './export-lines.ts';
 import { parseLine } from './import-objects.ts';
+import { ownedByImport } from './import-owners.ts';
 
 const PROBLEMS_MAX = 100;
 
@@ -28,6 +30,7 @@ const PLURALS: Readonly<Record<Kind, keyof ImportCounts | null>> = {
 
 export interface BackupParts {
   readonly store: AssistantStore;
+  readonly owners: Pick<OwnerStore, 'own'>;
   readonly findTeam: (idOrName: string) => Promise<Team | null>;
 }
 
@@ -38,7 +41,7 @@ interface Read {
   readonly isImplied?: boolean;
 }
 
-export function openBackup({ store, findTeam }: BackupParts): Backup {
+export function openBackup({ store, owners, findTeam }: BackupParts): Backup {
   async function importLines(text: string, options: ImportOptions): Promise<ImportReport> {
     const report = openReport(options.isDryRun);
     const read = await readLines(text, options.team, report.problem, (lines) => report.count(lines));
@@ -50,8 +53,10 @@ export function openBackup({ store, findTeam }: BackupParts): Backup {
       // In a dry run nothing is written: what would have been made earlier counts as there.
       const isMade = options.isDryRun && made.has(key(object, ownerOf(object)));
       if ('id' in object.object) made.add(key(object, object.object.id));
-      if (outcome === 'created' || outcome === 'updated' || outcome === 'unchanged') report.add(outcome, object.kind);
-      else if (isMade) report.add('created', object.kind);
+      if (outcome === 'created' || outcome === 'updated' || outcome === 'unchanged') {
+        report.add(outcome, object.kind);
+        if (!options.isDryRun) await owners.own(ownedByImport(object, store.now()));
+      } else if (isMade) report.add('created', object.kind);
       else report.problem(line, `there is no ${outcome.slice('no_'.length)} ${ownerOf(object)}`);
     }
     return report.whole();

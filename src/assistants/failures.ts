@@ -139,7 +139,13 @@ export function judgeResponse({ code, message }: { readonly code: string; readon
 }
 
 /** Our own no. What was allowed when the run began and is no more is no matter of rates. */
-const NOT_ALLOWED = new Set<RefusalCode>(['invalid_api_key', 'endpoint_not_allowed', 'internal_error', 'not_found']);
+const NOT_ALLOWED = new Set<RefusalCode>([
+  'invalid_api_key',
+  'endpoint_not_allowed',
+  'model_not_allowed',
+  'internal_error',
+  'not_found',
+]);
 
 export function judgeRefusal({ code, message }: { readonly code: RefusalCode; readonly message: string }): Verdict {
   return { do: 'fail', error: { code: NOT_ALLOWED.has(code) ? 'server_error' : 'rate_limit_exceeded', message } };
