@@ -136,3 +136,26 @@ async function assertFold(runs: Replica, thread: string, run: string, frames: re
 function textOf(part: unknown): string {
   return (part as Any).text?.value ?? '';
 }
+
+test('a reader whose replica closes while the run goes on is broken off: what it was told does not look like the end', async () => {
+  const upstream = new ResponsesUpstream();
+  const database = await openMemory();
+  const replica = openReplica({ upstream, database });
+  const { events, gates } = gatedEvents([{ kind: 'message', text: 'It is 4, and more.' }]);
+  upstream.script({ events });
+  const { thread, run } = await beginRun(replica);
+  const active = await replica.store.findActiveRun('team_red', thread.id);
+  assert.equal(active?.id, run.id);
+  const told: string[] = [];
+  const reading = (async () => {
+    for await (const { event } of replica.engine.events(active!, 0, new AbortController().signal))
+      told.push(event.event);
+  })();
+  reading.catch(() => {});
+  gates[0]!.resolve();
+  await eventually('the reader is told words', () => told.includes('thread.message.delta'));
+  await replica.close();
+  await assert.rejects(reading, /the gateway stops/);
+  assert.ok(!told.includes('thread.run.completed'));
+  await database.close();
+});

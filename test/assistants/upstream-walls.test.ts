@@ -161,6 +161,22 @@ test('what a team makes through the relay or by the engine is another team’s t
       assert.equal((await post(red, '/threads', naming)).status, 200);
     };
     await refusals();
+    const dump = {
+      id: 'asst_old',
+      object: 'assistant',
+      created_at: 1,
+      model: 'gpt-4o',
+      tool_resources: search('vs_old'),
+    };
+    const imported = await gateway.adminFetch('/admin/v1/assistants/import?team=blue', {
+      method: 'POST',
+      headers: { 'content-type': 'application/jsonl' },
+      body: JSON.stringify(dump),
+    });
+    assert.equal(imported.status, 200, await imported.text());
+    const old = await post(red, '/threads', { tool_resources: search('vs_old') });
+    assert.deepEqual([old.status, old.json.error?.message], [404, "No vector store found with id 'vs_old'."]);
+    assert.equal((await post(blue, '/threads', { tool_resources: search('vs_old') })).status, 200);
     await gateway.gateway.stop();
     gateway = await startGateway({ upstream: listening.url, dataDir });
     await refusals();
