@@ -50,7 +50,9 @@ class Unknown extends Error {}
 export function openVectorStores({ readFile, bodyOf, clock }: VectorStoreParts): VectorStores {
   const stores = new Map<string, Store>();
   let made = 0;
-  const nextId = (prefix: string) => `${prefix}_sandbox${(made += 1)}`;
+  // No id comes again after a restart: whose an object is, gateways remember for ever.
+  const opened = clock.now().toString(36);
+  const nextId = (prefix: string) => `${prefix}_sandbox${opened}n${(made += 1)}`;
 
   async function add(store: Store, fileIds: unknown): Promise<void> {
     for (const id of Array.isArray(fileIds) ? fileIds : []) {
