@@ -23,7 +23,13 @@ function aStore() {
 
 // Of a record nothing else is looked at.
 const aRecord = (team: TeamId | null, ...objects: ExchangeRecord['objects']) =>
-  ({ id: 'exc_1', at: '2026-11-24T00:00:00.000Z', team_id: team, key_id: 'key_one', objects }) as ExchangeRecord;
+  ({
+    id: 'exc_1',
+    at: '2026-11-24T00:00:00.000Z',
+    team_id: team,
+    key_id: 'key_one',
+    objects,
+  }) as Partial<ExchangeRecord> as ExchangeRecord;
 
 describe('the owner of an object', () => {
   test('is known from the record on, without a look into the store', async () => {

@@ -4,6 +4,7 @@ import type { Config } from '../config/load.ts';
 import type { Clock } from '../domain/clock.ts';
 import type { Admission, Arrival, Attempt, Ending, ExchangeError, Observation } from '../domain/exchange.ts';
 import { NOTHING_SEEN, type ReplyFacts } from '../domain/facts.ts';
+import type { Caller } from '../domain/key.ts';
 import { Refusal } from '../domain/refusal.ts';
 import { type BodyPart, NO_BODY, RelayedBody, WHOLE_BODY_BYTES_MAX } from '../http/body.ts';
 import { OVERHEAD_HEADER, type ReplyHead, downstreamHead, headerValue, upstreamHeaders } from '../http/headers.ts';
@@ -93,6 +94,7 @@ export type Overrun = (textBytes: number) => Refusal | null | Promise<Refusal | 
 export type Observed = (observation: Observation, release: (headers?: readonly string[]) => void) => void;
 
 export interface Carried {
+  readonly caller: Caller;
   /** Sends it. May be told as observed before it returns. */
   start(): void;
   /** Ends it now: a drain ran out. */
@@ -163,6 +165,10 @@ class Carriage implements ReplyListener, Watched, Carried {
     this.#first = downstream.first;
     this.#bytesIn = downstream.first.bytes.length;
     this.#movedMs = parts.clock.elapsedMs();
+  }
+
+  get caller(): Caller {
+    return this.#admission.caller;
   }
 
   start(): void {

@@ -132,7 +132,7 @@ export function emulate(
     isCut = true;
     reply.destroy();
   };
-  return { start: () => void answer(), cut, stop: cut };
+  return { caller: admission.caller, start: () => void answer(), cut, stop: cut };
 }
 
 /** A bug there is ours: it ends this exchange, is told to the operator, and tells the client nothing. */

@@ -8,6 +8,7 @@ import type { Admission, Arrival, Settlement } from '../domain/exchange.ts';
 import { newId } from '../domain/id.ts';
 import type { Caller } from '../domain/key.ts';
 import { Refusal } from '../domain/refusal.ts';
+import { Roster } from '../domain/roster.ts';
 import { type RequestSample, sampleOf } from '../estimates/estimates.ts';
 import { type BodyPart, NO_BODY, announcedLength } from '../http/body.ts';
 import { type Cors, corsRules } from '../http/cors.ts';
@@ -79,10 +80,10 @@ export interface Proxy {
 export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
   const { keys, gate, records, litellm = null, clock, log } = parts;
   const cors = corsRules(settings.cors.origins);
-  const running = new Set<{ cut(): void }>();
+  const running = new Roster<{ cut(): void }>();
   /** Those of them that a key which opens no more takes along, and those that it let in and that are not carried yet. */
-  const carriedFor = new Map<Carried, Caller>();
-  const waitingFor = new Map<Begun | BegunSocket, Caller>();
+  const carriedNow = new Roster<Carried>();
+  const waitingNow = new Roster<Begun | BegunSocket>();
   let keptBytes = 0;
   let active = 0;
   let isStopping = false;
@@ -127,6 +128,7 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
       keptBytes: 0,
       wait: null,
       isClosed: false,
+      caller: null,
     };
     try {
       const caller = authenticate(keys, arrival.target, arrival.rawHeaders);
@@ -156,7 +158,7 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
     }
     if (arrival === null) return false;
     const ownHeaders = ownHeadersOf(arrival);
-    const exchange: BegunSocket = { arrival, handshake, ownHeaders, wait: null, isClosed: false };
+    const exchange: BegunSocket = { arrival, handshake, ownHeaders, wait: null, isClosed: false, caller: null };
     try {
       const subprotocols = handshake.subprotocols();
       refuseForeignOrigin(arrival, subprotocols);
@@ -187,7 +189,8 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
       return;
     }
     active++;
-    waitingFor.set(exchange, caller);
+    exchange.caller = caller;
+    waitingNow.add(exchange);
     const refuseEntry = (error: unknown) => {
       active--;
       refuseSocket(exchange, caller, error);
@@ -206,7 +209,7 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
         refuseSocket(exchange, caller, error ? unrecorded(arrival, error) : closedRefusal());
         return;
       }
-      waitingFor.delete(exchange);
+      waitingNow.delete(exchange);
       const carried = tunnel(
         tunnelParts,
         admission,
@@ -234,7 +237,7 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
           },
         },
       );
-      keep(carried, caller);
+      keep(carried);
       carried.start();
     });
   }
@@ -264,7 +267,7 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
 
   function refuseSocket(exchange: BegunSocket, caller: Caller | null, error: unknown): void {
     const { arrival, handshake, ownHeaders } = exchange;
-    waitingFor.delete(exchange);
+    waitingNow.delete(exchange);
     const refusal = asRefusal(error, log);
     records.writeRecord(refusalRecord(arrival, caller, refusal, clock.elapsedMs()), () => {});
     handshake.refuse(refusal, ownHeaders);
@@ -288,7 +291,8 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
       return;
     }
     active++;
-    waitingFor.set(exchange, caller);
+    exchange.caller = caller;
+    waitingNow.add(exchange);
     if (expectsContinue) reply.writeContinue();
     if (length === null || length === 0) {
       begin(exchange, caller, NO_BODY);
@@ -368,7 +372,7 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
         else refuseClosed(exchange, admission.caller);
         return;
       }
-      waitingFor.delete(exchange);
+      waitingNow.delete(exchange);
       if (emulation !== null) answerHere(emulation, exchange, admission, first.bytes);
       else go(exchange, admission, first, scan);
     });
@@ -415,7 +419,7 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
         finish(gate.leaveFree(admission, observation), release, reply);
       },
     );
-    keep(emulated, admission.caller);
+    keep(emulated);
     emulated.start();
   }
 
@@ -443,18 +447,18 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
         whenSettled(gate.leave(seen, observation, sample), (settlement) => finish(settlement, release, reply));
       },
     );
-    keep(carried, admission.caller);
+    keep(carried);
     carried.start();
   }
 
-  function keep(carried: Carried, caller: Caller): void {
+  function keep(carried: Carried): void {
     running.add(carried);
-    carriedFor.set(carried, caller);
+    carriedNow.add(carried);
   }
 
   function forget(carried: Carried): void {
     running.delete(carried);
-    carriedFor.delete(carried);
+    carriedNow.delete(carried);
   }
 
   function finish(
@@ -480,7 +484,7 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
 
   function refuse(exchange: Begun, caller: Caller | null, error: unknown): void {
     const { arrival, reply, ownHeaders } = exchange;
-    waitingFor.delete(exchange);
+    waitingNow.delete(exchange);
     letGo(exchange);
     const refusal = asRefusal(error, log);
     records.writeRecord(refusalRecord(arrival, caller, refusal, clock.elapsedMs()), () => {});
@@ -560,9 +564,9 @@ export function openProxy(parts: ProxyParts, settings: ProxySettings): Proxy {
       for (const carried of running) carried.cut();
     },
     stop(covers) {
-      for (const [carried, caller] of carriedFor) if (covers(caller)) carried.stop(closedRefusal());
-      for (const [exchange, caller] of waitingFor) {
-        if (!covers(caller)) continue;
+      for (const carried of carriedNow) if (covers(carried.caller)) carried.stop(closedRefusal());
+      for (const exchange of waitingNow) {
+        if (exchange.caller === null || !covers(exchange.caller)) continue;
         exchange.isClosed = true;
         exchange.wait?.cut();
       }
@@ -626,6 +630,8 @@ interface Begun {
   wait: { cut(): void } | null;
   /** Its key was closed before it was carried. */
   isClosed: boolean;
+  /** Whose it is, as soon as that is known. */
+  caller: Caller | null;
 }
 
 interface BegunSocket {
@@ -634,6 +640,8 @@ interface BegunSocket {
   readonly ownHeaders: readonly string[];
   readonly wait: null;
   isClosed: boolean;
+  /** Whose it is, as soon as that is known. */
+  caller: Caller | null;
 }
 
 /** A bug is ours: it ends this exchange, is told to the operator, and tells the client nothing. */

@@ -6,6 +6,7 @@ import type { Config } from '../config/load.ts';
 import type { Clock } from '../domain/clock.ts';
 import type { Admission, Attempt, Ending, ExchangeError, Observation } from '../domain/exchange.ts';
 import { NOTHING_SEEN } from '../domain/facts.ts';
+import type { Caller } from '../domain/key.ts';
 import type { Refusal } from '../domain/refusal.ts';
 import type { OpenSocket } from '../domain/socket.ts';
 import {
@@ -145,6 +146,10 @@ class Tunnel implements DialListener, Watched, Carried {
     this.#told = told;
     this.#movedMs = parts.clock.elapsedMs();
     this.#pingedMs = this.#movedMs;
+  }
+
+  get caller(): Caller {
+    return this.#admission.caller;
   }
 
   start(): void {
