@@ -14,7 +14,7 @@ import { type Posting, type PostingParts, LEDGER_READER, readRow } from './posti
 const BATCH_ROWS = 256;
 const LOOK_EVERY_MS = 100;
 const RETRY_AFTER_MS = 1000;
-/** Where records were once in the store, but their sums were: no entry is asked for again, so few rows at a time will do. */
+/** Entries written at once when retention is about to take their records: the event loop shall hardly notice. */
 const KEEP_ROWS = 100;
 const KEEP_EVERY_MS = 1000;
 

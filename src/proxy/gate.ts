@@ -86,13 +86,25 @@ export function openGate(parts: GateParts): Gate {
 
   function setAside(entrant: Entrant, places: Permits | { readonly refusal: Refusal }): Admission | Promise<Admission> {
     if ('refusal' in places) throw places.refusal;
+    try {
+      const held = admitted(entrant, places);
+      return held instanceof Promise ? held.catch((error: unknown) => giveBack(places, error)) : held;
+    } catch (error) {
+      return giveBack(places, error);
+    }
+  }
+
+  /** Whatever kept the exchange out, its places are free again. */
+  function giveBack(places: Permits, error: unknown): never {
+    places.release();
+    throw error;
+  }
+
+  function admitted(entrant: Entrant, places: Permits): Admission | Promise<Admission> {
     const tags = tagsOf(entrant, parts.tagHeaders);
     const inForce = prices();
     const told = (held: Held | null): Admission => {
-      if (held?.kind === 'refused') {
-        places.release();
-        throw held.refusal;
-      }
+      if (held?.kind === 'refused') throw held.refusal;
       const { arrival, caller, model, facts } = entrant;
       const hold = held === null || held.hold.amounts.length === 0 ? null : held.hold;
       return { arrival, caller, model, facts, tags, hold, permits: places, prices: inForce, admittedMs: elapsedMs() };
