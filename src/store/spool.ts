@@ -11,7 +11,7 @@ import type { KeeperReply } from './spool-keeper.ts';
 
 /** How long after a commit the disk is asked, at the latest. */
 const SYNC_AFTER_MS = 40;
-/** Above this the log is emptied; writes wait in memory meanwhile, the event loop goes on. */
+/** Above this the log begins anew; writes wait in memory meanwhile, the event loop goes on. */
 const WAL_BYTES_MAX = 64 * 1024 * 1024;
 const RETRY_AFTER_MS = 100;
 /** Writes that wait in memory for a disk that takes none; one more is refused at once. */
@@ -181,7 +181,7 @@ export function openSpool(file: string, durability: 'group' | 'strict'): OpenSpo
   }
 
   function onKeeperReply(reply: KeeperReply): void {
-    if (reply.kind === 'truncated' || (reply.kind === 'failed' && isStandingStill)) {
+    if (reply.kind === 'restarted' || (reply.kind === 'failed' && isStandingStill)) {
       isStandingStill = false;
       if (waiting.length > 0) planFlush();
       return;
@@ -194,7 +194,7 @@ export function openSpool(file: string, durability: 'group' | 'strict'): OpenSpo
       for (const { batch } of safe) for (const entry of batch) entry.written(null);
       if (reply.walBytes > WAL_BYTES_MAX && !isStandingStill) {
         isStandingStill = true;
-        keeper.ask({ kind: 'truncate' });
+        keeper.ask({ kind: 'restart' });
       }
     }
     if (commits > syncedCommits) askForSync(durability === 'strict' && reply.kind === 'synced' ? 0 : SYNC_AFTER_MS);

@@ -12,7 +12,7 @@ import { localWakeups } from './wakeups.ts';
 
 /** How long after a write the disk is asked, at the latest. */
 const SYNC_AFTER_MS = 40;
-/** Above this the log is emptied; the store's one connection waits meanwhile, the event loop goes on. */
+/** Above this the log begins anew; the store's one connection waits meanwhile, the event loop goes on. */
 const WAL_BYTES_MAX = 64 * 1024 * 1024;
 
 /**
@@ -90,7 +90,7 @@ function leaveDiskToKeeper(database: DatabaseSync, file: string): Disk {
             isEmptying = false;
             resolve();
           };
-          keeper.ask({ kind: 'truncate' });
+          keeper.ask({ kind: 'restart' });
         }),
     );
   };

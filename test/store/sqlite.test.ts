@@ -1,4 +1,4 @@
-// What is SQLite's alone: the log that is emptied beside the event loop, and what a reopened file holds.
+// What is SQLite's alone: the log that begins anew beside the event loop, and what a reopened file holds.
 import assert from 'node:assert/strict';
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -49,11 +49,11 @@ describe('a store in a SQLite file', () => {
       largest = Math.max(largest, (await stat(join(directory, 'large.db-wal'))).size);
     }
     for (const deadline = performance.now() + 10_000; performance.now() < deadline;) {
-      if ((await stat(join(directory, 'large.db-wal'))).size < 64 * 1024 * 1024) break;
+      if ((await stat(join(directory, 'large.db-wal'))).size <= 64 * 1024 * 1024) break;
       await store.updateAssistant(RED, made[0] as `asst_${string}`, (stored) => stored);
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
-    assert.ok((await stat(join(directory, 'large.db-wal'))).size < 64 * 1024 * 1024, 'the log was never emptied');
+    assert.ok((await stat(join(directory, 'large.db-wal'))).size <= 64 * 1024 * 1024, 'the log never began anew');
     assert.ok(largest < 160 * 1024 * 1024);
     for (const id of made) assert.ok(await store.findAssistant(RED, id as `asst_${string}`));
     await engine.close();
