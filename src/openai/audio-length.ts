@@ -1,95 +1,94 @@
-// How long audio lasts, as its first bytes and its size tell. Exact for WAV and PCM, close for MP3, and unknown for others.
+// How long audio lasts, told by its own container as it goes by: WAV, MP3, AAC, FLAC, Ogg, MP4, WebM, MPEG, and bare PCM. What is none
+// of these, or is broken, has no length here.
+import { FlacFile } from './audio-flac.ts';
+import { adtsAudio, isAdts, mpegAudio } from './audio-frames.ts';
+import { Mp4File } from './audio-mp4.ts';
+import { MpegStream } from './audio-mpeg.ts';
+import { OggFile } from './audio-ogg.ts';
+import { AudioWalk, type Container, tagAt } from './audio-walk.ts';
+import { WavFile } from './audio-wav.ts';
+import { WebmFile } from './audio-webm.ts';
 
-/** Kept of the beginning, and of what stands behind an MP3's tags. */
-const KEPT_BYTES = 4 * 1024;
 /** `response_format: pcm`: 24 kHz, 16 bits, one channel. */
 const PCM_BYTES_PER_SECOND = 24_000 * 2;
-const WAV_RATE_AT = 28;
-const WAV_HEADER_BYTES = 44;
-const TAG_HEADER_BYTES = 10;
-/** Kilobits per second of MPEG layer III by its index, version 1 and versions 2 and 2.5. */
-const RATES_V1 = [0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320];
-const RATES_V2 = [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160];
-const SAMPLES_PER_SECOND = [44_100, 48_000, 32_000];
+const PCM = /pcm|l16/i;
 
 export class AudioLength {
-  readonly #type: string;
-  readonly #head = new Window();
-  /** Begins at the first frame, where tags stand before it. */
-  #frames: Window | null = null;
+  readonly #isPcm: boolean;
+  readonly #walk = new AudioWalk(new AudioFile());
   #bytes = 0;
 
   /** @param contentType of the audio; empty where its bytes alone tell what it is */
   constructor(contentType: string) {
-    this.#type = contentType;
+    this.#isPcm = PCM.test(contentType);
   }
 
   feed(chunk: Buffer): void {
-    this.#head.take(chunk, this.#bytes);
-    if (this.#frames === null) {
-      const end = tagEnd(this.#head.bytes);
-      if (end > 0) this.#frames = new Window(end, this.#head.bytes.subarray(end));
-    }
-    this.#frames?.take(chunk, this.#bytes);
     this.#bytes += chunk.length;
+    this.#walk.feed(chunk);
   }
 
   /** Null where it cannot be told. */
   seconds(): number | null {
-    const head = this.#head.bytes;
     if (this.#bytes === 0) return null;
-    if (head.length >= WAV_HEADER_BYTES && head.toString('latin1', 0, 4) === 'RIFF') {
-      const rate = head.readUInt32LE(WAV_RATE_AT);
-      return rate === 0 ? null : Math.max(0, this.#bytes - WAV_HEADER_BYTES) / rate;
+    return this.#isPcm ? this.#bytes / PCM_BYTES_PER_SECOND : this.#walk.seconds(this.#bytes);
+  }
+}
+
+/** Enough of any container to know it. */
+const FIRST_BYTES = 12;
+const TAGS_HEAD_BYTES = 10;
+const MP4_BOXES = new Set(['ftyp', 'moov', 'mdat', 'free', 'skip', 'wide', 'pnot']);
+
+/** Becomes the container that its first bytes tell, behind the tags that may stand before them. */
+class AudioFile implements Container {
+  #known: Container | null = null;
+  #want = FIRST_BYTES;
+  #at = 0;
+
+  get want(): number {
+    return this.#known?.want ?? this.#want;
+  }
+
+  step(bytes: Buffer, at: number): number {
+    if (this.#known !== null) return this.#known.step(bytes, at);
+    if (bytes.toString('latin1', at, at + 3) === 'ID3') {
+      const tagBytes = TAGS_HEAD_BYTES + sevenBits(bytes, at + 6);
+      this.#at += tagBytes;
+      return tagBytes;
     }
-    if (/pcm|l16/i.test(this.#type)) return this.#bytes / PCM_BYTES_PER_SECOND;
-    const frames = this.#frames ?? this.#head;
-    return secondsOfMp3(frames.bytes, this.#bytes - frames.from);
+    this.#known = containerOf(bytes, at, this.#at);
+    if (this.#known === null) this.#want = 0;
+    return 0;
+  }
+
+  seconds(bytes: number): number | null {
+    return this.#known?.seconds(bytes) ?? null;
   }
 }
 
-/** Some bytes of a file, from one place on. */
-class Window {
-  readonly from: number;
-  bytes: Buffer;
-
-  constructor(from = 0, bytes: Buffer = Buffer.alloc(0)) {
-    this.from = from;
-    this.bytes = Buffer.from(bytes);
-  }
-
-  /** @param at where the chunk begins in the file */
-  take(chunk: Buffer, at: number): void {
-    const next = this.from + this.bytes.length;
-    const room = KEPT_BYTES - this.bytes.length;
-    if (room <= 0 || at > next || at + chunk.length <= next) return;
-    this.bytes = Buffer.concat([this.bytes, chunk.subarray(next - at, next - at + room)]);
-  }
+/** The size of tags has seven bits in each byte. */
+function sevenBits(bytes: Buffer, at: number): number {
+  let size = 0;
+  for (let i = 0; i < 4; i++) size = size * 128 + (bytes[at + i]! & 0x7f);
+  return size;
 }
 
-/** Where the tags end that an MP3 begins with; 0 where there are none. Their size has seven bits in each byte. */
-function tagEnd(head: Buffer): number {
-  if (head.length < TAG_HEADER_BYTES || head.toString('latin1', 0, 3) !== 'ID3') return 0;
-  const [a, b, c, d] = [head[6]! & 0x7f, head[7]! & 0x7f, head[8]! & 0x7f, head[9]! & 0x7f];
-  return TAG_HEADER_BYTES + (a << 21) + (b << 14) + (c << 7) + d;
-}
-
-/** By the number of frames, where the first one tells it; else as if all were like the first. */
-function secondsOfMp3(frame: Buffer, bytes: number): number | null {
-  const [sync, version, rate, mode] = frame;
-  if (sync !== 0xff || version === undefined || rate === undefined || mode === undefined) return null;
-  const isLayer3 = (version & 0xe6) === 0xe2;
-  const isVersion1 = (version & 0x18) === 0x18;
-  const kilobits = (isVersion1 ? RATES_V1 : RATES_V2)[rate >> 4];
-  const samples = SAMPLES_PER_SECOND[(rate >> 2) & 3];
-  if (!isLayer3 || kilobits === undefined || kilobits === 0 || samples === undefined) return null;
-  const isMono = mode >> 6 === 3;
-  const sideBytes = isVersion1 ? (isMono ? 17 : 32) : isMono ? 9 : 17;
-  const at = 4 + sideBytes;
-  const tag = frame.toString('latin1', at, at + 4);
-  if ((tag === 'Xing' || tag === 'Info') && frame.length >= at + 12 && (frame.readUInt32BE(at + 4) & 1) === 1) {
-    const perSecond = samples / (isVersion1 ? 1 : (version & 0x18) === 0x10 ? 2 : 4);
-    return (frame.readUInt32BE(at + 8) * (isVersion1 ? 1152 : 576)) / perSecond;
+function containerOf(bytes: Buffer, at: number, from: number): Container | null {
+  switch (tagAt(bytes, at)) {
+    case 'RIFF':
+    case 'RF64':
+      return tagAt(bytes, at + 8) === 'WAVE' ? new WavFile() : null;
+    case 'OggS':
+      return new OggFile();
+    case 'fLaC':
+      return new FlacFile();
+    case '\x1aE\xdf\xa3':
+      return new WebmFile();
+    case '\0\0\x01\xba':
+      return new MpegStream();
   }
-  return (bytes * 8) / (kilobits * 1000);
+  if (MP4_BOXES.has(tagAt(bytes, at + 4))) return new Mp4File();
+  if (bytes[at] !== 0xff) return null;
+  return isAdts(bytes[at], bytes[at + 1]!) ? adtsAudio(from) : mpegAudio(from);
 }
