@@ -418,8 +418,9 @@ test('speech lasts as long as its bytes say', () => {
   const seconds = (type: string, head: Buffer, bytes: number) =>
     factsOf([head, Buffer.alloc(bytes - head.length)], type, '/v1/audio/speech').durationSeconds;
   const wav = Buffer.alloc(44);
-  wav.write('RIFF');
+  wav.write('RIFF....WAVEfmt \x10', 'latin1');
   wav.writeUInt32LE(48_000, 28);
+  wav.write('data', 36);
   assert.equal(seconds('audio/wav', wav, 44 + 96_000), 2);
   assert.equal(seconds('audio/pcm', Buffer.alloc(0), 72_000), 1.5);
   // MPEG 2 layer III at 64 kbit/s, behind a tag of 10 bytes.
