@@ -14,6 +14,8 @@ export interface BasisRecord {
   readonly host: string;
   /** Only where the quantities were counted here. */
   readonly is_estimated?: true;
+  /** Only where the readings are those of several exchanges that were not long: see PriceQuery. */
+  readonly is_sum?: true;
   /** Absent where they are those of the usage. */
   readonly readings?: readonly ReadingRecord[];
 }
@@ -23,7 +25,7 @@ export function basisRecords(
   basis: readonly CostBasis[] | undefined,
   told: readonly Reading[] | null,
 ): readonly BasisRecord[] | undefined {
-  return basis?.map(({ model, at, serviceTier, mode, host, readings, isEstimated }) => {
+  return basis?.map(({ model, at, serviceTier, mode, host, readings, isEstimated, isSum }) => {
     const record: BasisRecord = {
       model,
       at: new Date(at).toISOString(),
@@ -31,6 +33,7 @@ export function basisRecords(
       mode,
       host,
       ...(isEstimated === true && { is_estimated: true as const }),
+      ...(isSum === true && { is_sum: true as const }),
     };
     return readings === told ? record : { ...record, readings: readings.map(readingRecord) };
   });
@@ -47,7 +50,8 @@ export function queriesOf(
 ): readonly CostBasis[] | null {
   const { teamId, keyId } = beside;
   const queries: CostBasis[] = [];
-  for (const { model, at, service_tier: serviceTier, mode, host, is_estimated, readings = beside.readings } of basis) {
+  for (const { model, at, service_tier: serviceTier, mode, host, is_estimated, is_sum, ...told } of basis) {
+    const { readings = beside.readings } = told;
     if (readings.some(({ meter }) => !Object.hasOwn(METERS, meter))) return null;
     queries.push({
       model,
@@ -59,6 +63,7 @@ export function queriesOf(
       keyId,
       readings: readings.map(readingOf),
       isEstimated: is_estimated === true,
+      ...(is_sum === true && { isSum: true }),
     });
   }
   return queries;

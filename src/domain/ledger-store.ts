@@ -38,6 +38,8 @@ export interface LedgerStore {
    * @returns what was new, and the windows as they are after
    */
   post(entries: readonly Entry[], works?: readonly NewWork[], owned?: readonly OwnedObject[]): Promise<Posted>;
+  /** All of these, or none. @returns null where one of their settle keys is taken */
+  postTogether(entries: readonly Entry[]): Promise<Posted | null>;
   findEntry(settleKey: string): Promise<Entry | null>;
   /** In the order of settle keys. */
   entriesAfter(settleKey: string, limit: number): Promise<readonly Entry[]>;

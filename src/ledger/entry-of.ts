@@ -1,10 +1,10 @@
 // The entry that a record makes. From the spool alone, so that the same records make the same ledger at any time.
 import type { Hold } from '../domain/budget.ts';
 import { type Charge, type Entry, chargesOf, moneyHeld, turnChargesOf } from '../domain/entry.ts';
-import type { ExchangeRecord, ReadingRecord } from '../domain/exchange-record.ts';
+import type { ExchangeRecord } from '../domain/exchange-record.ts';
 import type { ExpiredHold } from '../domain/ledger-store.ts';
 import type { SpooledRecord } from '../domain/stores.ts';
-import { METERS } from '../domain/usage.ts';
+import { tokensOf } from './tokens-of.ts';
 
 /** Models and tags are what clients wrote: rows of sums are made of them. */
 const NAME_CHARACTERS_MAX = 100;
@@ -70,17 +70,6 @@ function amountOf({ cost }: ExchangeRecord): bigint | null {
   const amount = BigInt(cost.pico_usd);
   if (amount >= AMOUNT_MAX || amount <= -AMOUNT_MAX) throw new RangeError(`an amount of ${amount} pico-dollars`);
   return amount;
-}
-
-function tokensOf(readings: readonly ReadingRecord[]): { readonly in: number; readonly out: number } {
-  let [sumIn, sumOut] = [0, 0];
-  for (const { meter, quantity } of readings) {
-    const unit = Object.hasOwn(METERS, meter) ? METERS[meter as keyof typeof METERS].unit : null;
-    if (unit !== 'token') continue;
-    if (meter.startsWith('output')) sumOut += Number(quantity);
-    else sumIn += Number(quantity);
-  }
-  return { in: sumIn, out: sumOut };
 }
 
 /** Without characters that no database takes, or that tear sums apart. */

@@ -3,9 +3,10 @@ import { basisRecords, lineRecord, readingRecord } from '../domain/basis.ts';
 import type { Charge, Entry } from '../domain/entry.ts';
 import type { ExchangeId } from '../domain/id.ts';
 import type { Cost } from '../domain/price.ts';
-import { type Reading, METERS } from '../domain/usage.ts';
+import type { Reading } from '../domain/usage.ts';
 import type { Bounds } from './bounds.ts';
 import { nameOf } from './entry-of.ts';
+import { tokensOf } from './tokens-of.ts';
 import { spanAt } from './windows.ts';
 
 /** Work that an exchange started, and that is paid for when it has ended. */
@@ -13,8 +14,10 @@ export interface LateCharge {
   /**
    * - `resolves`: says what the exchange left open.
    * - `adds`: costs something beside what was said already, as each day of storage does.
+   * - `corrects`: takes the place of a guess at what the exchange cost, as an entry that answers its own. The settle key is not needed:
+   *   what was measured is a guess no more.
    */
-  readonly part: 'resolves' | 'adds';
+  readonly part: 'resolves' | 'adds' | 'corrects';
   /** Makes it the only one: such as `batch:<id>`. */
   readonly settleKey: string;
   /** That of the exchange which started the work. */
@@ -33,12 +36,7 @@ export function lateEntry(late: LateCharge, started: Entry, bounds: Bounds): Ent
   // What the exchange itself was priced by stands in its own entry.
   const { basis: _ofStarted, ...from } = started;
   const basis = basisRecords(cost.basis, readings);
-  let [tokensIn, tokensOut] = [0, 0];
-  for (const { meter, quantity } of readings) {
-    if (METERS[meter].unit !== 'token') continue;
-    if (meter.startsWith('output')) tokensOut += Number(quantity);
-    else tokensIn += Number(quantity);
-  }
+  const { in: tokensIn, out: tokensOut } = tokensOf(readings.map(readingRecord));
   return {
     ...from,
     settleKey: late.settleKey,

@@ -68,7 +68,7 @@ export interface Ledger {
   extend(hold: Hold, more: Extension): Fit | Promise<Fit>;
   /** Nothing came of it: the upstream was never called. */
   release(hold: Hold): void;
-  /** Enters what was left open by the exchange that started it. @returns false where it is entered already, or nothing was left open: also while that exchange still runs */
+  /** Enters what was left open, or guessed at, by the exchange that started it. @returns false where it is entered already, or nothing was left open: also while that exchange still runs */
   settleLate(late: LateCharge): Promise<boolean>;
   readonly budgets: Budgets;
   report(query: SpendQuery, page?: SpendPage): Promise<SpendReport>;
@@ -250,6 +250,49 @@ export async function openLedger(parts: LedgerParts): Promise<Ledger> {
     if (output > 0n) lengths.learn(model, Number(output));
   }
 
+  /** All of them or none. @returns false where one of their keys is taken */
+  async function enterTogether(entries: readonly Entry[]): Promise<boolean> {
+    const posted = entries.length === 0 ? null : await store.postTogether(entries);
+    if (posted === null) return false;
+    await told(entries, posted);
+    return true;
+  }
+
+  async function told(entries: readonly Entry[], posted: Posted): Promise<void> {
+    balances.adjust(entries.flatMap(({ charges }) => charges));
+    onEntered(tallyOf(entries));
+    if (onThreshold !== undefined) await tellThresholds(parts, bounds, entries, posted);
+  }
+
+  async function settleLate(late: LateCharge): Promise<boolean> {
+    await posting.catchUp();
+    const started = await entries.find(late.startedBy);
+    if (started === null) return false;
+    // Another replica may have made a budget a moment ago.
+    if (started.charges.some(({ budgetId }) => bounds.find(budgetId) === undefined)) await refresh();
+    if (late.part === 'corrects') return correctGuess(late, started);
+    // What has an amount was not left open; a hold that ran out stands for one.
+    if (late.part === 'resolves' && started.amount !== null)
+      return started.state === 'estimated' && correctGuess(late, started);
+    const entry = lateEntry(late, started, bounds);
+    const posted = await store.post([entry]);
+    if (!posted.settleKeys.has(entry.settleKey)) return false;
+    await told([entry], posted);
+    return true;
+  }
+
+  async function correctGuess({ cost, readings, servicePeriod }: LateCharge, started: Entry): Promise<boolean> {
+    for (;;) {
+      const standing = await standingOf(store, entries, started);
+      if (cost.amount === null || (standing.state !== 'estimated' && standing.state !== 'unpriced')) return false;
+      const learnt = { readings, servicePeriod };
+      const answer = correctionEntries({ standing, cost, learnt }, clock.now(), bounds);
+      if (answer.length === 0) return false;
+      if (await enterTogether(answer)) return true;
+      // Somebody else answered it a moment ago: what they said is looked at anew.
+    }
+  }
+
   return {
     mayRefuse: (caller, endpoint, model) => planFor(caller, endpoint, model).isHard,
     worstCase(ask) {
@@ -270,38 +313,22 @@ export async function openLedger(parts: LedgerParts): Promise<Ledger> {
       models.delete(held.exchangeId);
       if (held.amounts.length > 0) balances.release(held);
     },
-    async settleLate(late) {
-      await posting.catchUp();
-      const started = await entries.find(late.startedBy);
-      if (started === null) return false;
-      // What has an amount was not left open.
-      if (late.part === 'resolves' && started.amount !== null) return false;
-      // Another replica may have made a budget a moment ago.
-      if (started.charges.some(({ budgetId }) => bounds.find(budgetId) === undefined)) await refresh();
-      const entry = lateEntry(late, started, bounds);
-      const posted = await store.post([entry]);
-      if (!posted.settleKeys.has(entry.settleKey)) return false;
-      balances.adjust(entry.charges);
-      onEntered(tallyOf([entry]));
-      if (onThreshold !== undefined) await tellThresholds(parts, bounds, [entry], posted);
-      return true;
-    },
+    settleLate,
     budgets: openBudgets(store, bounds, balances, owners, clock),
     report: spending.report,
     spendRows: spending.rows,
     findEntry: entries.find,
-    standingOf: (entry) => standingOf(store, entry),
+    standingOf: (entry) => standingOf(store, entries, entry),
     entriesBetween: (span) => entriesBetween(entries, span),
     async correct(corrections) {
       const at = clock.now();
-      const entries = corrections.flatMap((each) => correctionEntries(each, at, bounds));
-      if (entries.length === 0) return 0;
-      const posted = await store.post(entries);
-      const fresh = entries.filter(({ settleKey }) => posted.settleKeys.has(settleKey));
-      balances.adjust(fresh.flatMap(({ charges }) => charges));
-      onEntered(tallyOf(fresh));
-      if (onThreshold !== undefined) await tellThresholds(parts, bounds, fresh, posted);
-      return new Set(fresh.map(({ exchangeId, settleKey }) => exchangeId ?? settleKey)).size;
+      const all = corrections.map((each) => correctionEntries(each, at, bounds)).filter(({ length }) => length > 0);
+      // What another one corrected meanwhile is left to the next time, alone.
+      const posted = await enterTogether(all.flat());
+      if (posted) return all.length;
+      let count = 0;
+      for (const each of all) if (await enterTogether(each)) count++;
+      return count;
     },
     catchUp: async () => void (await posting.catchUp()),
     replay: () => posting.replay(),

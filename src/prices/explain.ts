@@ -55,13 +55,14 @@ export async function explainCost(cost: CostToExplain, prices: PricesInForce): P
 }
 
 function originOfLine(
-  { meter: name, factors, rate }: CostLineRecord,
+  { meter: name, factors, rate, model }: CostLineRecord,
   queries: readonly CostBasis[] | null,
   prices: OpenPrices | null,
 ): PriceOrigin | null {
   if (prices === null || queries === null || !Object.hasOwn(METERS, name)) return null;
   const meter = name as Meter;
   for (const query of queries) {
+    if (model !== undefined && model !== query.model) continue;
     const reading = query.readings.find((each) => each.meter === meter);
     if (reading === undefined) continue;
     // The same question gives the same line, which says whether long-context rates were taken.

@@ -24,17 +24,20 @@ export function basisOf({ basis = [], ...beside }: ToldCost): readonly CostBasis
 export function priceAgain(told: ToldCost, prices: Prices): Cost | null {
   const queries = basisOf(told);
   if (queries === null) return null;
-  const cost = queries
-    .map((query) => markAsBefore({ ...prices.price(query), basis: [query] }, query, told.why))
-    .reduce(together);
-  return cost;
+  const cost = queries.map((query): Cost => ({ ...prices.price(query), basis: [query] })).reduce(together);
+  return markAsBefore(cost, queries, told.why?.split(';') ?? []);
 }
 
-/** Better prices make no better usage: what was counted here, or did not add up, stays so. */
-function markAsBefore(cost: Cost, { isEstimated }: CostBasis, why: string | null): Cost {
+/** What is said of usage that lacks or contradicts itself. */
+const OF_USAGE = new Set(['no_usage', 'usage_does_not_add_up']);
+
+/** Better prices make no better usage: what was counted here, did not add up, or was not told of a part, stays so. */
+function markAsBefore(cost: Cost, queries: readonly CostBasis[], codes: readonly string[]): Cost {
   if (cost.amount === null) return cost;
-  if (why === 'usage_does_not_add_up') return { ...cost, state: 'partial', why };
-  if (isEstimated === true) return { ...cost, state: 'estimated', why: 'usage_not_reported' };
-  if (cost.state === 'priced' && why?.startsWith('no_served_tier:')) return { ...cost, state: 'partial', why };
-  return cost;
+  const lacks = codes.filter((code) => OF_USAGE.has(code));
+  if (lacks.length > 0) return { ...cost, state: 'partial', why: lacks.join(';') };
+  if (queries.some(({ isEstimated }) => isEstimated === true))
+    return { ...cost, state: 'estimated', why: 'usage_not_reported' };
+  const why = codes.find((code) => code.startsWith('no_served_tier:'));
+  return cost.state === 'priced' && why !== undefined ? { ...cost, state: 'partial', why } : cost;
 }

@@ -54,9 +54,10 @@ export async function reprice(
         counts.without++;
         continue;
       }
-      const told = toldOf(entry);
+      const standing = await ledger.standingOf(entry);
+      const told = toldOf(standing.last);
       const cost = priceAgain(told, inForce);
-      if (cost === null || !(await isAsEntered(entry, told, prices))) {
+      if (cost === null || !(await isAsEntered(standing, told, prices))) {
         counts.left++;
         continue;
       }
@@ -64,7 +65,6 @@ export async function reprice(
         counts.unpriced++;
         continue;
       }
-      const standing = await ledger.standingOf(entry);
       if (standing.amount === cost.amount && standing.state === cost.state) {
         counts.unchanged++;
         continue;
@@ -86,9 +86,13 @@ function toldOf({ basis, readings, teamId, keyId, why }: Entry): ToldCost {
 }
 
 /** Whatever cannot be worked out as it was then must not be worked out anew. */
-async function isAsEntered(entry: Entry, told: ToldCost, prices: PricesInForce): Promise<boolean> {
+async function isAsEntered(
+  { priceVersion, amount }: Standing,
+  told: ToldCost,
+  prices: PricesInForce,
+): Promise<boolean> {
   // Nothing had a price: what a budget set aside stands in its place, or nothing.
-  if (entry.priceVersion === null) return true;
-  const then = await prices.at(entry.priceVersion);
-  return then !== null && priceAgain(told, then)?.amount === entry.amount;
+  if (priceVersion === null) return true;
+  const then = await prices.at(priceVersion);
+  return then !== null && priceAgain(told, then)?.amount === amount;
 }

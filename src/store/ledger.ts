@@ -15,6 +15,9 @@ import type { Schema } from './schema.ts';
 /** Old windows that go at once. */
 const FORGET_ROWS = 500;
 
+/** Takes a transaction back. */
+class KeyTaken extends Error {}
+
 export function ledgerStore(engine: Engine): LedgerStore {
   const { db } = engine;
   return {
@@ -122,6 +125,18 @@ export function ledgerStore(engine: Engine): LedgerStore {
         await recordOwners(tx, owned);
         return posted;
       }),
+    async postTogether(entries) {
+      try {
+        return await db.transaction().execute(async (tx) => {
+          const posted = await post(engine, tx, entries);
+          if (posted.settleKeys.size < entries.length) throw new KeyTaken();
+          return posted;
+        });
+      } catch (error) {
+        if (error instanceof KeyTaken) return null;
+        throw error;
+      }
+    },
     async findEntry(settleKey) {
       const query = db.selectFrom('entries').selectAll().where('settle_key', '=', settleKey);
       const row = await query.executeTakeFirst();
