@@ -246,6 +246,30 @@ test('records older than their retention go, the newest stays', async () => {
   }
 });
 
+test('a record that is old and was written behind a younger one leaves the ledger whole when it goes', async () => {
+  const [start, hour] = [systemClock.now(), 3_600_000];
+  let now = start;
+  const clock = { now: () => now, elapsedMs: systemClock.elapsedMs };
+  upstream.script = () => ({ body: '{}' });
+  const of = await startGateway({ upstream: `${upstream.url}/v1`, clock, settings: { logging: { retentionDays: 1 } } });
+  try {
+    await askChat(of);
+    // As of a socket that was open for three hours.
+    now = start - 3 * hour;
+    const old = (await askChat(of)).id;
+    now = start + 23 * hour;
+    await askChat(of);
+    const isThere = async () => (await of.adminFetch(`/admin/v1/exchanges/${old}`)).status === 200;
+    const deadline = performance.now() + 10_000;
+    while ((await isThere()) && performance.now() < deadline);
+    assert.equal(await isThere(), false);
+    const drift = (await (await of.adminFetch('/admin/v1/ledger/drift')).json()) as Record<string, number>;
+    assert.deepEqual([drift['entries'], drift['rollup_count']], [3, 0]);
+  } finally {
+    await of.close();
+  }
+});
+
 test('no record, and no file of the data dir, holds a body, a header or a secret', async () => {
   upstream.script = () => ({ headers: [['x-secret-reply', 'reply-sentinel']], body: '{"content":"body-sentinel"}' });
   await askChat(gateway, { 'x-secret-request': 'request-sentinel' });

@@ -122,7 +122,8 @@ export async function openLocalPosting(parts: PostingParts, local: LocalSums, ke
     let kept = await local.keptPlace();
     for (;;) {
       const rows = spool.recordsAfter(kept, KEEP_ROWS).filter(({ seq }) => seq <= place);
-      const old = rows.filter(({ record }) => Date.parse(record.at) < beforeMs);
+      // Those that stand before an old one go with it: the place says of all before it that they are kept.
+      const old = rows.slice(0, rows.findLastIndex(({ record }) => Date.parse(record.at) < beforeMs) + 1);
       const last = old.at(-1);
       if (last === undefined) return;
       const entries = old.flatMap((row) => readRow(row, firstLookMs, log)?.entry ?? []);
