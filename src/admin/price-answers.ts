@@ -163,7 +163,12 @@ export function priceAnswers({
           isWorkKind(kind) ? ledger.findEntry(settleKeyOf(kind, name)) : Promise.resolve(null),
         ),
       );
-      const entries = [...started.filter((each) => each !== null), ...later];
+      const answered = await Promise.all(
+        started
+          .filter((each) => each !== null)
+          .map(async (each) => [each, ...(await ledger.standingOf(each)).adjustments]),
+      );
+      const entries = [...answered.flat(), ...later];
       const amounts = [entry?.amount ?? cost.amount, ...entries.map(({ amount }) => amount)].filter(
         (each) => each !== null,
       );
