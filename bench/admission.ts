@@ -52,7 +52,7 @@ export async function measureAdmission(share: number): Promise<LedgerResult[]> {
   const gate = openGate({
     limiter,
     ledger,
-    estimates: { estimateUsage: async () => [] },
+    estimates: { estimateUsage: async () => [], learnReasoning: () => {}, reasoningMargin: () => 0 },
     prices: () => prices,
     tagHeaders: [TAGS_HEADER],
     host: 'api.openai.com',

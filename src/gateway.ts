@@ -130,6 +130,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
     opened.push(() => limiter.close());
     const estimates = openEstimates();
     opened.push(() => estimates.close());
+    await estimates.recall(store.spool);
     const prices = await openPrices({
       store: store.prices,
       shipped: shippedPrices(),

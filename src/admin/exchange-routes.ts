@@ -33,7 +33,12 @@ export const exchangeSchema = z.object({
     total: z.number(),
   }),
   bytes: z.object({ in: z.number(), out: z.number() }),
-  usage: z.object({ source: z.string(), readings: z.unknown(), raw: z.unknown() }),
+  usage: z.object({
+    source: z.string(),
+    readings: z.unknown(),
+    raw: z.unknown(),
+    reasoning_margin: z.number().optional(),
+  }),
   cost: z.object({
     state: z.string(),
     pico_usd: z.string().nullable().describe('Whole pico-dollars; null where the cost is unknown, or not known yet.'),

@@ -48,6 +48,8 @@ export interface ExchangeRecord {
     readonly readings: readonly ReadingRecord[] | null;
     /** The upstream's own usage object; a list where the reply told of several. */
     readonly raw: unknown;
+    /** Tokens of the estimated `output_text` that stand for reasoning which nobody saw; absent where there are none. */
+    readonly reasoning_margin?: number;
   };
   readonly cost: CostRecord;
   readonly attempts: readonly AttemptRecord[];

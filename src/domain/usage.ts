@@ -70,6 +70,8 @@ export interface Usage {
   readonly raw: unknown;
   /** What does not add up in the upstream's figures, one short sentence each: then the readings are a part of the truth. */
   readonly problems: readonly string[];
+  /** Of the `output_text` of an estimate: tokens of reasoning that nobody saw, as the model's other replies have them. */
+  readonly reasoningMargin?: number;
 }
 
 /** A quantity as decimal text, such as `11` tokens or `90.5` seconds. */

@@ -4,6 +4,13 @@ import { Worker } from 'node:worker_threads';
 
 import type { Reading } from '../domain/usage.ts';
 import { encodingOf } from './encodings.ts';
+import {
+  type ReasoningAsk,
+  type ReasoningTold,
+  type RecordSource,
+  asksForNoReasoning,
+  openReasoning,
+} from './reasoning.ts';
 import type { CountReply, CountRequest, Counted } from './tokenizer.ts';
 
 /** What is known of an exchange whose usage nobody reported. */
@@ -26,8 +33,14 @@ export interface RequestSample {
 export interface Estimates {
   /** @param totalBytes UTF-8 bytes of the whole text, of which `text` may be the beginning */
   estimateTokens(text: string, totalBytes: number, model: string): Promise<number>;
-  /** Readings of what went in and what was seen coming out. Reasoning that was never shown is not in them. */
+  /** Readings of what went in and what was seen coming out. Reasoning that was never shown is not in them: see `reasoningMargin`. */
   estimateUsage(unreported: UnreportedUsage): Promise<Reading[]>;
+  /** What the upstream reported of a reply: the margins of others are learnt from it. */
+  learnReasoning(told: ReasoningTold): void;
+  /** Tokens that a reply most likely spent on reasoning that was never shown; 0 for a model that was never seen to reason. */
+  reasoningMargin(ask: ReasoningAsk, request: RequestSample | null): number;
+  /** Learns from records, so that a process that begins knows what the one before it had learnt. */
+  recall(records: RecordSource): Promise<void>;
   /** Estimates made from the number of bytes alone, since the queue was full or the thread failed. */
   rough(): number;
   close(): Promise<void>;
@@ -62,6 +75,7 @@ export function openEstimates(): Estimates {
   const waiting = new Map<number, Waiting>();
   let worker: Worker | null = null;
   let idle: NodeJS.Timeout | null = null;
+  const reasoning = openReasoning();
   let lastId = 0;
   let roughCount = 0;
   let isClosed = false;
@@ -135,6 +149,12 @@ export function openEstimates(): Estimates {
       if (output > 0) readings.push({ meter: 'output_text', quantity: BigInt(output) });
       return readings;
     },
+    learnReasoning: reasoning.learn,
+    reasoningMargin(ask, request) {
+      const expected = reasoning.expected(ask);
+      return expected > 0 && request !== null && asksForNoReasoning(request.head) ? 0 : expected;
+    },
+    recall: reasoning.recall,
     rough: () => roughCount,
     async close() {
       isClosed = true;

@@ -23,7 +23,7 @@ import { NO_USAGE, type SettledTurn, settle, settleFree, settleTurn, usageOf } f
 export interface GateParts {
   readonly limiter: Limiter;
   readonly ledger: Ledger;
-  readonly estimates: Pick<Estimates, 'estimateUsage'>;
+  readonly estimates: Pick<Estimates, 'estimateUsage' | 'learnReasoning' | 'reasoningMargin'>;
   readonly prices: () => Prices;
   /** Request headers that give tags, divided by commas. */
   readonly tagHeaders: readonly string[];
@@ -125,6 +125,7 @@ export function openGate(parts: GateParts): Gate {
   function charge(admission: Admission, observation: Observation, usage: Usage): Settlement {
     const settlement = settle(admission, observation, usage, { prices: admission.prices, host });
     if (parts.onWorkTold !== undefined) tellOfWork(admission, observation, parts.onWorkTold);
+    if (usage.raw !== null && usage.source !== 'estimated') learn(admission, observation, usage.raw);
     const { cost } = settlement;
     const tokens = usage.readings === null ? null : tokensIn(usage.readings);
     if (admission.hold !== null) ledger.charge(admission.hold, { cost, tokens });
@@ -132,12 +133,28 @@ export function openGate(parts: GateParts): Gate {
     return settlement;
   }
 
+  function learn({ model, facts: asked }: Admission, observation: Observation, raw: unknown): void {
+    const models = [model, observation.facts?.model ?? null];
+    estimates.learnReasoning({ models, raw, replies: repliesOf(asked), tookMs: tookMs(observation) });
+  }
+
   async function estimate(
     { model, facts: asked }: Admission,
-    { facts }: Observation,
+    observation: Observation,
     request: RequestSample | null,
   ): Promise<Usage> {
+    const { facts } = observation;
     const { outputText, outputTextBytes } = facts ?? NOTHING_SEEN;
+    const replies = repliesOf(asked);
+    const reasoning = estimates.reasoningMargin(
+      {
+        model: facts?.model ?? model ?? '',
+        replies,
+        hasWritten: outputTextBytes > 0,
+        tookMs: tookMs(observation),
+      },
+      request,
+    );
     const readings = await estimates.estimateUsage({
       request,
       replyText: outputText,
@@ -147,7 +164,13 @@ export function openGate(parts: GateParts): Gate {
     const tools = facts === null ? [] : toolReadings(facts, asked);
     // Of an exchange that nothing is known of, nothing is said.
     if (readings.length + tools.length === 0) return NO_USAGE;
-    return { source: 'estimated', readings: [...readings, ...tools], raw: null, problems: [] };
+    const maxOutput = asked?.maxOutputTokens ?? null;
+    const most = maxOutput === null ? null : maxOutput * replies;
+    return withMargin(
+      { source: 'estimated', readings: [...readings, ...tools], raw: null, problems: [] },
+      reasoning,
+      most,
+    );
   }
 
   return {
@@ -183,6 +206,31 @@ export function openGate(parts: GateParts): Gate {
       permits.release();
     },
   };
+}
+
+/** A request for more is refused by OpenAI, though not by us. */
+const REPLIES_MAX = 128;
+
+function repliesOf(asked: RequestFacts | null): number {
+  return Math.min(REPLIES_MAX, Math.max(1, asked?.count ?? 1));
+}
+
+/** From the call that was answered, or was not, to the end. */
+function tookMs({ attempts, endedMs }: Observation): number {
+  const last = attempts.at(-1);
+  return last === undefined ? 0 : endedMs - last.startedMs;
+}
+
+/** @param most output tokens that were asked for; reasoning is among them, and is output */
+function withMargin(usage: Usage, reasoning: number, most: number | null): Usage {
+  const readings = usage.readings ?? [];
+  const seen = readings.find(({ meter }) => meter === 'output_text')?.quantity ?? 0n;
+  const room = most === null ? reasoning : Math.max(0, most - Number(seen));
+  const reasoningMargin = Math.min(reasoning, room);
+  if (reasoningMargin === 0) return usage;
+  const output = { meter: 'output_text', quantity: seen + BigInt(reasoningMargin) } as const;
+  const others = readings.filter(({ meter }) => meter !== 'output_text');
+  return { ...usage, readings: [...others, output], reasoningMargin };
 }
 
 function tellOfWork(

@@ -196,8 +196,9 @@ function toldOf(caller: Caller | null) {
   return { team_id: caller?.team.id ?? null, key_id: caller?.key.id ?? null, user_id: caller?.key.userId ?? null };
 }
 
-function usageRecord({ source, readings, raw }: Usage): ExchangeRecord['usage'] {
-  return { source, readings: readings === null ? null : readings.map(readingRecord), raw };
+function usageRecord({ source, readings, raw, reasoningMargin }: Usage): ExchangeRecord['usage'] {
+  const told = { source, readings: readings === null ? null : readings.map(readingRecord), raw };
+  return reasoningMargin === undefined ? told : { ...told, reasoning_margin: reasoningMargin };
 }
 
 function costRecord(cost: Cost, usage: Usage): CostRecord {
