@@ -136,7 +136,7 @@ export const ENDPOINTS: readonly Endpoint[] = [
   ...group('audio', [
     post('/v1/audio/speech', 'metered', { ...NAMES_MODEL, streamedBy: 'body.stream_format', streamUsage: SPEECH_DONE }),
     post('/v1/audio/transcriptions', 'metered', { ...GENERATES, streamUsage: TRANSCRIPT_DONE }),
-    post('/v1/audio/translations', 'metered', { ...NAMES_MODEL, usage: 'duration' }),
+    post('/v1/audio/translations', 'metered', { ...NAMES_MODEL, ...REPORTS }),
     post('/v1/audio/voice_consents'),
     get('/v1/audio/voice_consents'),
     post('/v1/audio/voice_consents/{consent_id}'),

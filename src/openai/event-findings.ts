@@ -54,7 +54,7 @@ const PLAN = planOf([
   ...TEXTS,
 ]);
 
-const TEXT_PLAN = planOf([{ path: 'type', as: 'value' }, ...TEXTS]);
+const TEXT_PLAN = planOf([...['type', 'object'].map((path): Want => ({ path, as: 'value' })), ...TEXTS]);
 
 /** What the key `"usage"` ends with is seldom in streams, so that a search for it passes quickly. */
 const USAGE_END = Buffer.from('ge"');
@@ -113,7 +113,7 @@ export class EventFindings implements EventListener {
     const found = this.#found;
     this.#reader.reset();
     this.#found = new Findings();
-    const type = found.string('type') ?? name;
+    const type = typeOf(found, name);
     const isLeading = this.#events++ < LEADING_EVENTS && !this.isKnown;
     if (type !== '') this.#isNamed ??= true;
     else if (found.string('model') !== null) this.#isNamed ??= false;
@@ -222,7 +222,7 @@ function textIn(events: Buffer, end: number): TextSample {
   const reader = new EventReader({
     onData: (chunk, from, to) => json.feed(chunk, from, to),
     onEvent(name) {
-      if (isWritten(found.string('type') ?? name)) text.addAll(found.text);
+      if (isWritten(typeOf(found, name))) text.addAll(found.text);
       found = new Findings();
       json.reset();
     },
@@ -230,6 +230,18 @@ function textIn(events: Buffer, end: number): TextSample {
   for (let at = 0; at < end;) at = reader.feed(events, at, end);
   reader.end();
   return text;
+}
+
+/** Servers that name the events of chats give all of them one name, which tells nothing. */
+const CHUNKS = new Set(['chat.completion.chunk', 'text_completion']);
+/** What an event is that has no name. */
+const NAMELESS = 'message';
+
+/** Empty for the chunk of a chat. */
+function typeOf(found: Findings, name: string): string {
+  const type = found.string('type');
+  if (type !== null) return type;
+  return name === NAMELESS || CHUNKS.has(found.string('object') ?? '') ? '' : name;
 }
 
 /** Whether the text of such an event is what the model wrote. */

@@ -17,11 +17,12 @@ export interface ReplyScan {
 
 /** Null where there is nothing that could be read. */
 export function scanReply(contentType: string, endpoint: Endpoint | undefined): ReplyScan | null {
-  if (contentType.startsWith('text/event-stream')) return scanEvents();
-  if (contentType.includes('json')) return scanJson(endpoint);
+  const type = contentType.toLowerCase();
+  if (type.startsWith('text/event-stream')) return scanEvents();
+  if (type.includes('json')) return scanJson(endpoint);
   if (endpoint?.group !== 'audio') return null;
-  if (contentType.startsWith('text/')) return scanText();
-  return contentType.startsWith('audio/') ? scanAudio(contentType) : null;
+  if (type.startsWith('text/')) return scanText();
+  return type.startsWith('audio/') ? scanAudio(type) : null;
 }
 
 const TEXTS: readonly Want[] = [

@@ -26,9 +26,11 @@ export interface PricedAt {
 }
 
 export function costOf(admission: Admission, observation: Observation, usage: Usage, pricedAt: PricedAt): Cost {
-  const { endpoint } = admission.arrival;
+  const { endpoint, method } = admission.arrival;
   if (endpoint?.billing === 'free' || endpoint?.billing === 'repeated' || wasInVain(admission, observation, usage))
     return NO_COST;
+  // These only look, whatever is there.
+  if (method === 'HEAD' || method === 'OPTIONS') return NO_COST;
   if (endpoint === undefined) return unknown('unpriced', 'unknown_endpoint');
   if (endpoint.billing === 'unpriced') return unknown('unpriced', 'no_published_price');
   // Each turn of a socket is priced on its own; what the whole of it reports, such as seconds, is priced here.
@@ -78,7 +80,8 @@ export function priceOf(
 function wasInVain({ facts: asked }: Admission, { attempts, ending }: Observation, { raw }: Usage): boolean {
   const last = attempts.at(-1);
   if (last === undefined || ending === 'unreachable') return true;
-  if (last.status !== null) return last.status >= 400 && raw === null;
+  // Sent elsewhere, or told no.
+  if (last.status !== null) return last.status >= 300 && raw === null;
   // Nobody answers half a question.
   return asked?.isWhole === false && ending !== 'complete';
 }

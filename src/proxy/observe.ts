@@ -22,9 +22,10 @@ export interface ReplyObserver {
 }
 
 export function transportOf(replyType: string, requestType: string): Transport {
-  if (replyType.startsWith('text/event-stream')) return 'sse';
-  if (requestType.startsWith('multipart/')) return 'multipart';
-  return replyType.includes('json') ? 'json' : 'binary';
+  const type = replyType.toLowerCase();
+  if (type.startsWith('text/event-stream')) return 'sse';
+  if (requestType.toLowerCase().startsWith('multipart/')) return 'multipart';
+  return type.includes('json') ? 'json' : 'binary';
 }
 
 /** Null where there is nothing that could be read. */
