@@ -71,7 +71,7 @@ const replyHeaders = [
   'set-cookie: __cf_bm=bench; path=/; HttpOnly',
   'x-request-id: req_0123456789abcdef0123456789',
   ...Array.from({ length: 11 }, (_, i) => `x-ratelimit-remaining-${i}: 149999967`),
-].flatMap((line) => line.split(': ').map((text) => Buffer.from(text)));
+].flatMap((line) => line.split(': '));
 
 const replyBody = Buffer.from(
   JSON.stringify(

@@ -78,7 +78,7 @@ describe('the checker of the house', () => {
     ['a room stands on no floor', 'src/attic/attic.ts', 'export const x = 1;', ['floor 1']],
     ['a room is entered by the window', 'src/gateway.ts', "import { hash } from './keys/token.ts';", ['door 1']],
     ['an import is computed', 'src/gateway.ts', 'await import(name);', ['import 1']],
-    ['undici outside upstream', 'src/proxy/carry.ts', "import { Pool } from 'undici';", ['owner 1']],
+    ['node:tls outside upstream', 'src/proxy/carry.ts', "import { connect } from 'node:tls';", ['owner 1']],
     [
       'node:http outside http, for its types',
       'src/proxy/carry.ts',
@@ -159,7 +159,7 @@ describe('the checker of the house', () => {
     [
       'a member has the name of an owned word',
       'src/proxy/carry.ts',
-      "interface Shown { readonly transport: 'ws' }\nconst a = { from: 'undici' };",
+      "interface Shown { readonly transport: 'ws' }\nconst a = { from: 'tls' };",
     ],
     ['user texts name a path', 'src/admin/contract.ts', "const hint = 'a path template, such as /v1/responses';"],
     ['a database has transactions', 'src/store/spool.ts', 'export function inTransaction() {}'],

@@ -138,8 +138,8 @@ export interface ReplyHead {
   readonly retryAfterMs: number | null;
 }
 
-/** @param raw as undici hands them over: latin1 bytes, name, value, name, value */
-export function downstreamHead(raw: readonly Buffer[], own: readonly string[], identity: 'pass' | 'hide'): ReplyHead {
+/** @param raw name, value, name, value; latin1 */
+export function downstreamHead(raw: readonly string[], own: readonly string[], identity: 'pass' | 'hide'): ReplyHead {
   const headers: string[] = [];
   let contentLength: number | null = null;
   let contentType = '';
@@ -152,8 +152,8 @@ export function downstreamHead(raw: readonly Buffer[], own: readonly string[], i
   // A caller with limits of its own is told of those, and not of the account's.
   const tellsLimits = own.some((text) => text.startsWith(LIMIT_PREFIX));
   for (let i = 0; i < raw.length; i += 2) {
-    const name = raw[i]!.toString('latin1');
-    const value = raw[i + 1]!.toString('latin1');
+    const name = raw[i]!;
+    const value = raw[i + 1]!;
     const lower = name.toLowerCase();
     switch (lower) {
       case 'content-length':

@@ -60,8 +60,7 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
     socket.once('close', () => sockets.delete(socket));
   });
   const serve = (expectsContinue: boolean) => (request: IncomingMessage, reply: ServerResponse) => {
-    // A reply without a socket waits for those before it: only then can one of them be the last.
-    if (reply.socket === null && endsWithReply(request.socket)) return;
+    if (endsWithReply(request.socket)) return;
     options.onRequest(request, reply, expectsContinue);
   };
   server.on('request', serve(false));

@@ -108,8 +108,8 @@ export function carry(parts: CarryParts, admission: Admission, downstream: Downs
 }
 
 /** Errors of a connection that says nothing of whether the upstream can be reached: worth one more try. */
-const DROPPED = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET']);
-const TIMED_OUT = new Set(['UND_ERR_CONNECT_TIMEOUT', 'ETIMEDOUT', 'gateway_timeout']);
+const DROPPED = new Set(['ECONNRESET', 'EPIPE', 'connection_closed']);
+const TIMED_OUT = new Set(['ETIMEDOUT', 'gateway_timeout']);
 const TRIES_MAX = 2;
 const EMPTY = Buffer.alloc(0);
 const JOINED_BYTES_MAX = 16 * 1024;
@@ -144,7 +144,6 @@ class Carriage implements ReplyListener, Watched, Carried {
   #objection: ObjectionVerdict | null = null;
   #observer: ReplyObserver | null = null;
   #strip: UsageStrip | null = null;
-  #resume: (() => void) | null = null;
   #isWaitingForDrain = false;
   /** Bytes of the reply until it is looked at next. */
   #untilLook = OVERRUN_LOOK_BYTES;
@@ -270,13 +269,12 @@ class Carriage implements ReplyListener, Watched, Carried {
 
   // ---- The reply comes back.
 
-  onHead(status: number, reason: string, rawHeaders: readonly Buffer[], resume: () => void): boolean {
+  onHead(status: number, reason: string, rawHeaders: readonly string[]): void {
     const { options, clock } = this.#parts;
     const { request, ownHeaders } = this.#downstream;
     this.#movedMs = clock.elapsedMs();
     this.#status = status;
     this.#reason = reason;
-    this.#resume = resume;
     let head = downstreamHead(rawHeaders, ownHeaders, options.identity);
     if (this.#amended !== null) {
       if (mayObject(status)) this.#objection = new ObjectionVerdict();
@@ -294,11 +292,10 @@ class Carriage implements ReplyListener, Watched, Carried {
     this.#observer = observeReply(head.contentType, head.contentEncoding, this.#admission.arrival.endpoint);
     // Without a body the end comes with the head; with a length that contradicts it, a failure.
     const isBodiless = status === 204 || status === 304 || request.method === 'HEAD';
-    if (this.#verdict !== null || this.#objection !== null || this.#isDraining || isBodiless) return true;
+    if (this.#verdict !== null || this.#objection !== null || this.#isDraining || isBodiless) return;
     // A small body is likely here in the same read: head and body then go out in one piece. Any other head goes at once.
     if (head.contentLength === null) process.nextTick(this.#flush);
     else setImmediate(this.#flush);
-    return true;
   }
 
   onData(chunk: Buffer): boolean {
@@ -473,7 +470,7 @@ class Carriage implements ReplyListener, Watched, Carried {
     this.#downstream.reply.once('drain', () => {
       this.#isWaitingForDrain = false;
       this.#movedMs = this.#parts.clock.elapsedMs();
-      this.#resume?.();
+      this.#sending?.resume();
     });
   }
 
@@ -490,7 +487,7 @@ class Carriage implements ReplyListener, Watched, Carried {
       this.#isDraining = true;
       this.#drainEndsMs = parts.clock.elapsedMs() + parts.options.drainMs;
       this.#held = [];
-      this.#resume?.();
+      this.#sending?.resume();
       return;
     }
     sending?.abort();

@@ -43,7 +43,7 @@ export interface Generator {
 
 /** Bytes that wait for whoever reads the reply; above it the upstream waits too. */
 const WAITING_BYTES_MAX = 256 * 1024;
-const TIMED_OUT = new Set(['UND_ERR_CONNECT_TIMEOUT', 'ETIMEDOUT']);
+const TIMED_OUT = new Set(['ETIMEDOUT']);
 
 export function openGenerate(parts: GenerateParts, settings: Pick<Config, 'upstream'>): Generator {
   const { keys, gate, records, clock, log } = parts;
@@ -167,7 +167,6 @@ class Exchange implements ReplyListener, Watched {
   /** What came and was not read yet. */
   #waiting: Buffer[] = [];
   #waitingBytes = 0;
-  #resume: (() => void) | null = null;
   #reader: (() => void) | null = null;
   #failure: Error | null = null;
 
@@ -214,11 +213,10 @@ class Exchange implements ReplyListener, Watched {
     );
   }
 
-  onHead(status: number, _reason: string, rawHeaders: readonly Buffer[], resume: () => void): boolean {
+  onHead(status: number, _reason: string, rawHeaders: readonly string[]): void {
     const { clock, upstream, times } = this.#parts;
     this.#movedMs = clock.elapsedMs();
     this.#status = status;
-    this.#resume = resume;
     const head = downstreamHead(rawHeaders, [], 'pass');
     this.#contentType = head.contentType;
     this.#requestId = head.requestId;
@@ -229,7 +227,6 @@ class Exchange implements ReplyListener, Watched {
     const headers = new Map<string, string>();
     for (let i = 0; i < head.headers.length; i += 2) headers.set(head.headers[i]!.toLowerCase(), head.headers[i + 1]!);
     this.#answer({ kind: 'answered', status, headers, body: this.#read() });
-    return true;
   }
 
   onData(chunk: Buffer): boolean {
@@ -279,7 +276,7 @@ class Exchange implements ReplyListener, Watched {
         const chunk = this.#waiting.shift();
         if (chunk !== undefined) {
           this.#waitingBytes -= chunk.length;
-          if (this.#waitingBytes < WAITING_BYTES_MAX / 2) this.#resume?.();
+          if (this.#waitingBytes < WAITING_BYTES_MAX / 2) this.#sending?.resume();
           yield chunk;
         } else if (this.#failure !== null) throw this.#failure;
         else if (this.#isOver) return;

@@ -220,7 +220,7 @@ class Tunnel implements DialListener, Watched, Carried {
     this.#dialing = upstream.dial(request, attempt, this);
   }
 
-  onOpen(socket: OpenSocket, rawHeaders: readonly Buffer[], subprotocol: string | null): void {
+  onOpen(socket: OpenSocket, rawHeaders: readonly string[], subprotocol: string | null): void {
     const { clock, options } = this.#parts;
     const head = this.#readHead(rawHeaders);
     const now = clock.elapsedMs();
@@ -240,7 +240,7 @@ class Tunnel implements DialListener, Watched, Carried {
     this.#relay(downstreamSide, upstreamSide);
   }
 
-  onRefused(status: number, reason: string, rawHeaders: readonly Buffer[], body: Readable): void {
+  onRefused(status: number, reason: string, rawHeaders: readonly string[], body: Readable): void {
     const { upstream, clock, options } = this.#parts;
     const head = this.#readHead(rawHeaders);
     this.#status = status;
@@ -255,7 +255,7 @@ class Tunnel implements DialListener, Watched, Carried {
   }
 
   /** What goes downstream of the answer's head, whatever the answer is. */
-  #readHead(rawHeaders: readonly Buffer[]): ReplyHead {
+  #readHead(rawHeaders: readonly string[]): ReplyHead {
     const { clock, options } = this.#parts;
     const { arrival } = this.#admission;
     const head = downstreamHead(rawHeaders, this.#downstream.ownHeaders, options.identity);

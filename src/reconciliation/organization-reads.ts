@@ -90,7 +90,6 @@ export function openOrganizationReads(parts: OrganizationReadParts, credential: 
           const { contentEncoding } = downstreamHead(rawHeaders, [], 'pass');
           const isPlain = contentEncoding === '' || contentEncoding === 'identity';
           if (told === 200 && !isPlain) stop('unreadable');
-          return isPlain;
         },
         onData(chunk) {
           idle.refresh();

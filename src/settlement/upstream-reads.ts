@@ -113,12 +113,12 @@ export function openUpstreamReads(parts: ReadParts): UpstreamReads {
           status = told;
           const { contentType, contentEncoding } = downstreamHead(rawHeaders, [], 'pass');
           const isPlain = contentEncoding === '' || contentEncoding === 'identity';
-          if (told !== 200) return true;
+          if (told !== 200) return;
           if (!isPlain) {
             stop('unreadable');
-            return false;
+            return;
           }
-          return guarded(() => (feed = take({ contentType, endpoint })));
+          guarded(() => (feed = take({ contentType, endpoint })));
         },
         onData(chunk) {
           idle.refresh();

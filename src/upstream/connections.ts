@@ -1,102 +1,73 @@
-// Connections to one origin, one exchange on each at a time. The freshest is taken first, so that none is used near the
-// end of its life, and each knows whether it has served before: that decides what may be tried again.
-import { Client, buildConnector } from 'undici';
-
-export interface Connection {
-  readonly client: Client;
-  /** Exchanges begun on the socket that is open now; 0 on a fresh one. */
-  served: number;
-  isIdle: boolean;
-}
+// Connections to one origin, one exchange on each at a time. The freshest is taken first, so that none is used near the end of its
+// life.
+import { Connection } from './connection.ts';
+import { dialer } from './dialer.ts';
 
 export interface Connections {
   take(): Connection;
-  giveBack(connection: Connection): void;
-  /** In place of giving it back: it is closed, and nobody meets what is left on it. */
-  drop(connection: Connection): void;
   close(): Promise<void>;
 }
 
-export interface ConnectionOptions {
+export interface ConnectionsOptions {
   readonly connectMs: number;
+  /** How long an idle connection is kept. */
   readonly keepAliveMs: number;
-  readonly headerBytesMax: number;
+  readonly headBytesMax: number;
+  /** Monotonic. */
+  readonly elapsedMs: () => number;
 }
 
-/** Idle connections beyond this are closed at once when given back. */
+/** Idle connections beyond this are closed at once. */
 const IDLE_MAX = 1024;
+/** An upstream that tells how long it keeps a connection may count from earlier than we do. */
+const KEEP_ALIVE_MARGIN_MS = 2000;
+const SWEEP_EVERY_MS = 1000;
 
-export function openConnections(origin: string, options: ConnectionOptions): Connections {
-  const connector = buildConnector({ timeout: options.connectMs });
-  const connect: buildConnector.connector = (target, done) =>
-    connector(target, (...result) => {
-      result[1]?.on('error', tellReset);
-      done(...result);
-    });
+export function openConnections(origin: URL, options: ConnectionsOptions): Connections {
+  const { keepAliveMs, headBytesMax, elapsedMs } = options;
+  const open = dialer(origin, options);
   const all = new Set<Connection>();
+  /** Oldest first. */
   const idle: Connection[] = [];
+  const sweeper = setInterval(sweep, SWEEP_EVERY_MS).unref();
+  const connectionOptions = { host: origin.host, headBytesMax, onFree, onGone: (gone: Connection) => all.delete(gone) };
 
-  function open(): Connection {
-    const client = new Client(origin, {
-      pipelining: 1,
-      keepAliveTimeout: options.keepAliveMs,
-      keepAliveMaxTimeout: options.keepAliveMs,
-      // The relay times exchanges itself: undici would cut an upload that is slow but moves.
-      headersTimeout: 0,
-      bodyTimeout: 0,
-      maxHeaderSize: options.headerBytesMax,
-      connect,
-    });
-    const connection: Connection = { client, served: 0, isIdle: false };
-    client.on('connect', () => {
-      connection.served = 0;
-    });
-    client.on('disconnect', () => {
-      // A dead one that nobody holds is dropped; take() passes over it.
-      if (connection.isIdle) drop(connection);
-    });
-    all.add(connection);
-    return connection;
+  function onFree(connection: Connection, told: number | null): void {
+    const ms = told === null ? keepAliveMs : Math.min(keepAliveMs, told - KEEP_ALIVE_MARGIN_MS);
+    if (ms <= 0 || idle.length >= IDLE_MAX) {
+      connection.drop();
+      return;
+    }
+    connection.idleUntilMs = elapsedMs() + ms;
+    idle.push(connection);
   }
 
-  function drop(connection: Connection): void {
-    connection.isIdle = false;
-    all.delete(connection);
-    // Its socket is closed already or is to be: nobody waits for that.
-    void connection.client.destroy();
+  function sweep(): void {
+    const now = elapsedMs();
+    let kept = 0;
+    for (const connection of idle) {
+      if (connection.isGone) continue;
+      if (connection.idleUntilMs > now) idle[kept++] = connection;
+      else connection.drop();
+    }
+    idle.length = kept;
   }
 
   return {
     take() {
-      for (let connection = idle.pop(); connection; connection = idle.pop()) {
-        if (!connection.isIdle) continue;
-        connection.isIdle = false;
-        return connection;
+      for (let connection = idle.pop(); connection !== undefined; connection = idle.pop()) {
+        if (connection.isGone) continue;
+        if (connection.idleUntilMs > elapsedMs()) return connection;
+        connection.drop();
       }
-      return open();
+      const connection = new Connection(open, connectionOptions);
+      all.add(connection);
+      return connection;
     },
-    giveBack(connection) {
-      if (connection.isIdle || !all.has(connection)) return;
-      if (idle.length >= IDLE_MAX) {
-        drop(connection);
-        return;
-      }
-      connection.isIdle = true;
-      idle.push(connection);
-    },
-    drop,
     async close() {
-      await Promise.all([...all].map((connection) => connection.client.destroy()));
-      all.clear();
+      clearInterval(sweeper);
+      for (const connection of all) connection.drop();
       idle.length = 0;
     },
   };
-}
-
-/**
- * undici takes a reset for the end of a body that only its connection ends, and half a reply would look whole. It does so
- * by this code alone; under that of a connection which broke, a reset is the failure that it is.
- */
-function tellReset(error: NodeJS.ErrnoException): void {
-  if (error.code === 'ECONNRESET') error.code = 'UND_ERR_SOCKET';
 }

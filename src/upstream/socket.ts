@@ -23,9 +23,9 @@ export interface DialRequest {
 /** How the handshake ended; exactly one of these is called, and never before `dial` has returned. */
 export interface DialListener {
   /** @param subprotocol the one that the upstream selected */
-  onOpen(socket: OpenSocket, rawHeaders: readonly Buffer[], subprotocol: string | null): void;
+  onOpen(socket: OpenSocket, rawHeaders: readonly string[], subprotocol: string | null): void;
   /** The upstream answered in plain HTTP. */
-  onRefused(status: number, reason: string, rawHeaders: readonly Buffer[], body: Readable): void;
+  onRefused(status: number, reason: string, rawHeaders: readonly string[], body: Readable): void;
   onFailure(failure: DialFailure): void;
 }
 
@@ -64,7 +64,7 @@ export function dial(
   let isConnected = false;
   let connection: Socket | null = null;
   let timer: NodeJS.Timeout | undefined;
-  let reply: { readonly rawHeaders: readonly Buffer[]; readonly subprotocol: string | null } | null = null;
+  let reply: { readonly rawHeaders: readonly string[]; readonly subprotocol: string | null } | null = null;
 
   const handshakeOptions: ClientOptions & { closeTimeout: number; maxHeaderSize: number } = {
     perMessageDeflate: false,
@@ -99,7 +99,7 @@ export function dial(
     attempt.firstByteMs = clock.elapsedMs();
     attempt.status = answer.statusCode ?? null;
     const subprotocol = answer.headers['sec-websocket-protocol'] ?? null;
-    reply = { rawHeaders: bytesOf(answer.rawHeaders), subprotocol };
+    reply = { rawHeaders: answer.rawHeaders, subprotocol };
     if (subprotocol !== null && !subprotocols.includes(subprotocol)) {
       fail('bad_handshake', 'The upstream selected a subprotocol that nobody offered.', false);
       return;
@@ -126,7 +126,7 @@ export function dial(
     connection?.once('error', (error) => answer.destroy(error));
     attempt.firstByteMs = clock.elapsedMs();
     attempt.status = answer.statusCode ?? null;
-    listener.onRefused(answer.statusCode ?? 0, answer.statusMessage ?? '', bytesOf(answer.rawHeaders), answer);
+    listener.onRefused(answer.statusCode ?? 0, answer.statusMessage ?? '', answer.rawHeaders, answer);
   });
   // Once open, whoever took the socket listens too.
   socket.on('error', (error: NodeJS.ErrnoException) => fail(error.code ?? 'bad_handshake', error.message, false));
@@ -163,8 +163,4 @@ export function dial(
       socket.terminate();
     },
   };
-}
-
-function bytesOf(rawHeaders: readonly string[]): Buffer[] {
-  return rawHeaders.map((text) => Buffer.from(text, 'latin1'));
 }

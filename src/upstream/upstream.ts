@@ -1,30 +1,25 @@
-// The door to the upstream: one fixed origin, reached with one of the real keys. The only user of undici.
-import type { Readable } from 'node:stream';
-
+// The door to the upstream: one fixed origin, reached with one of the real keys.
 import type { Config, Credential } from '../config/load.ts';
 import type { Secret } from '../config/secret.ts';
 import type { Clock } from '../domain/clock.ts';
 import type { Attempt } from '../domain/exchange.ts';
-import { type Connection, type Connections, openConnections } from './connections.ts';
+import type { Connection, OutgoingRequest, Served } from './connection.ts';
+import { openConnections } from './connections.ts';
 import { type CredentialPool, type PooledCredential, credentialPool } from './credentials.ts';
+import type { ReplyStart } from './reply-head.ts';
 import { type DialListener, type DialRequest, type Dialing, dial } from './socket.ts';
 
 export type { PooledCredential } from './credentials.ts';
 export type { DialFailure, DialListener, Dialing } from './socket.ts';
 
-export interface UpstreamRequest {
-  readonly method: string;
-  /** Begins with `/v1`; raw bytes, as they go into the request line. */
-  readonly target: string;
-  /** Name, value, name, value. */
-  readonly headers: string[];
-  readonly body: Buffer | Readable | null;
-}
+/** Its target begins with `/v1`: raw bytes, as they go into the request line. */
+export type UpstreamRequest = OutgoingRequest;
 
-/** What comes back, in this order: interim heads, one head, data, and then either an end or a failure. */
+/** What comes back, in this order: one head, data, and then either an end or a failure. Nothing comes before `send` has returned. */
 export interface ReplyListener {
-  /** @returns false to be given no data until `resume` */
-  onHead(status: number, reason: string, rawHeaders: readonly Buffer[], resume: () => void): boolean;
+  /** @param rawHeaders name, value, name, value; latin1 */
+  onHead(status: number, reason: string, rawHeaders: readonly string[]): void;
+  /** @returns false to be given no more until `resume`, but for what was read already */
   onData(chunk: Buffer): boolean;
   onEnd(): void;
   onFailure(failure: UpstreamFailure): void;
@@ -44,6 +39,8 @@ export interface UpstreamFailure {
 export interface Sending {
   /** Ends it: the connection is closed and never used again. The listener hears nothing more. */
   abort(): void;
+  /** Its listener takes data again. */
+  resume(): void;
 }
 
 export interface Upstream {
@@ -58,18 +55,17 @@ export interface Upstream {
   close(): Promise<void>;
 }
 
-const HEADER_BYTES_MAX = 64 * 1024;
-/** Interim replies (1xx) that one exchange may bring. */
-const INTERIM_MAX = 64;
+const HEAD_BYTES_MAX = 64 * 1024;
 
 export function openUpstream(config: Config['upstream'], clock: Clock, adminKey: Secret | null = null): Upstream {
   const base = new URL(config.baseUrl);
   // What stands before /v1, as some hosts mount the API deeper: "" for OpenAI's own.
   const prefix = base.pathname.replace(/\/v1\/?$/, '');
-  const connections = openConnections(base.origin, {
+  const connections = openConnections(base, {
     connectMs: config.connectSeconds * 1000,
     keepAliveMs: config.keepAliveSeconds * 1000,
-    headerBytesMax: HEADER_BYTES_MAX,
+    headBytesMax: HEAD_BYTES_MAX,
+    elapsedMs: clock.elapsedMs,
   });
   return {
     origin: base.host,
@@ -77,38 +73,18 @@ export function openUpstream(config: Config['upstream'], clock: Clock, adminKey:
     adminCredential: adminKey === null ? null : adminCredential(adminKey),
     send(request, attempt, listener) {
       const connection = connections.take();
-      const handler = new SendingHandler(connections, connection, attempt, listener, clock);
-      connection.client.dispatch(
-        {
-          path: prefix + request.target,
-          method: request.method,
-          headers: request.headers,
-          body: request.body,
-        },
-        handler,
-      );
-      return handler;
+      const exchange = new Exchange(connection, attempt, listener, clock);
+      connection.serve(exchange, prefix === '' ? request : { ...request, target: prefix + request.target });
+      return exchange;
     },
     dial: (request, attempt, listener) =>
       dial({ ...request, target: prefix + request.target }, attempt, listener, clock, {
         origin: `${base.protocol === 'https:' ? 'wss:' : 'ws:'}//${base.host}`,
         connectMs: config.connectSeconds * 1000,
-        headerBytesMax: HEADER_BYTES_MAX,
+        headerBytesMax: HEAD_BYTES_MAX,
       }),
     close: () => connections.close(),
   };
-}
-
-const PLAIN_REASON = /^[\t\x20-\x7e]*$/;
-
-/**
- * undici reads the reason phrase as UTF-8. Here it is what goes into a status line: those bytes as latin1, without what
- * HTTP forbids there. Bytes that were no UTF-8 are lost to it, and stand as question marks.
- */
-function reasonPhrase(reason: string): string {
-  if (PLAIN_REASON.test(reason)) return reason;
-  const bytes = Buffer.from(reason.replaceAll('\ufffd', '?')).toString('latin1');
-  return bytes.replaceAll(/[^\t\x20-\x7e\x80-\xff]/g, '');
 }
 
 function pooled({ name, weight, apiKey, organization, project }: Credential): PooledCredential {
@@ -121,27 +97,17 @@ function adminCredential(apiKey: Secret): PooledCredential {
   return pooled({ name: ADMIN_CREDENTIAL, weight: 1, apiKey, organization: null, project: null });
 }
 
-/** undici's raw handler: headers as bytes, no objects in between. */
-class SendingHandler implements Sending {
-  readonly #connections: Connections;
+/** One request and its reply, on one connection. */
+class Exchange implements Served, Sending {
   readonly #connection: Connection;
   readonly #attempt: Attempt;
   readonly #listener: ReplyListener;
   readonly #clock: Clock;
-  #abort: ((error?: Error) => void) | null = null;
-  #isAborted = false;
-  #isOver = false;
+  #wasSent = false;
   #wasReused = false;
-  #interim = 0;
+  #isOver = false;
 
-  constructor(
-    connections: Connections,
-    connection: Connection,
-    attempt: Attempt,
-    listener: ReplyListener,
-    clock: Clock,
-  ) {
-    this.#connections = connections;
+  constructor(connection: Connection, attempt: Attempt, listener: ReplyListener, clock: Clock) {
     this.#connection = connection;
     this.#attempt = attempt;
     this.#listener = listener;
@@ -150,65 +116,41 @@ class SendingHandler implements Sending {
 
   abort(): void {
     if (this.#isOver) return;
-    this.#isAborted = true;
     this.#end();
-    this.#abort?.(new Error('aborted'));
-    this.#connections.drop(this.#connection);
+    this.#connection.drop();
   }
 
-  /** Called when the connection stands, right before the request is written. */
-  onConnect(abort: (error?: Error) => void): void {
-    if (this.#isAborted) {
-      abort();
-      return;
-    }
-    this.#abort = abort;
-    this.#wasReused = this.#connection.served > 0;
-    this.#connection.served++;
+  resume(): void {
+    if (!this.#isOver) this.#connection.resume();
+  }
+
+  onConnect(isReused: boolean): void {
+    this.#wasSent = true;
+    this.#wasReused = isReused;
     this.#attempt.connectedMs = this.#clock.elapsedMs();
   }
 
-  onHeaders(status: number, rawHeaders: Buffer[], resume: () => void, reason: string): boolean {
-    if (status < 200) {
-      if (++this.#interim > INTERIM_MAX)
-        this.onError(new Error(`the upstream sent more than ${INTERIM_MAX} interim replies`));
-      return true;
-    }
+  onHead({ status, reason, rawHeaders }: ReplyStart): void {
     this.#attempt.firstByteMs = this.#clock.elapsedMs();
     this.#attempt.status = status;
-    return this.#listener.onHead(status, reasonPhrase(reason), rawHeaders, resume);
+    this.#listener.onHead(status, reason, rawHeaders);
   }
 
-  onData(chunk: Buffer): boolean {
-    return this.#isAborted ? false : this.#listener.onData(chunk);
+  onBody(piece: Buffer): boolean {
+    return this.#listener.onData(piece);
   }
 
   onComplete(): void {
-    if (this.#isOver) return;
     this.#end();
-    this.#connections.giveBack(this.#connection);
     this.#listener.onEnd();
   }
 
-  onError(error: Error & { code?: string }): void {
-    if (this.#isOver) return;
-    // A 304 may say how long the body is that it does not have (RFC 9110 8.6); undici misses that body.
-    if (this.#attempt.status === 304 && error.code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH') {
-      this.onComplete();
-      return;
-    }
-    const wasSent = this.#abort !== null;
+  onFailure(error: NodeJS.ErrnoException): void {
     const code = error.code ?? error.name;
     this.#attempt.error = code;
     this.#end();
-    this.#abort?.(error);
-    this.#connections.drop(this.#connection);
-    this.#listener.onFailure({ code, message: error.message, wasSent, wasReused: this.#wasReused });
-  }
-
-  /** An upgrade that nobody asked for (101 to a plain request) is a broken reply. */
-  onUpgrade(): void {
-    this.onError(new Error('the upstream changed protocols unasked'));
+    const [wasSent, wasReused] = [this.#wasSent, this.#wasReused];
+    this.#listener.onFailure({ code, message: error.message, wasSent, wasReused });
   }
 
   #end(): void {

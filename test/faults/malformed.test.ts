@@ -49,6 +49,14 @@ const BROKEN: Record<string, string | Buffer> = {
   'chunks of a negative size': `${OK}Transfer-Encoding: chunked\r\n\r\n-2\r\nok\r\n0\r\n\r\n`,
   'chunks larger than 64 bits can say': `${OK}Transfer-Encoding: chunked\r\n\r\n11111111111111111\r\nok\r\n0\r\n\r\n`,
   'chunks longer than they say': `${OK}Transfer-Encoding: chunked\r\n\r\n2\r\nokok\r\n0\r\n\r\n`,
+  'chunks without an end of line': `${OK}Transfer-Encoding: chunked\r\n\r\n2\r\nok2\r\nok\r\n0\r\n\r\n`,
+  'chunks with line feeds alone': `${OK}Transfer-Encoding: chunked\r\n\r\n2\nok\n0\n\n`,
+  'an endless extension of a chunk': `${OK}Transfer-Encoding: chunked\r\n\r\n2;${'a'.repeat(100_000)}\r\nok\r\n0\r\n\r\n`,
+  'endless trailers': `${OK}Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n${'X-A: b\r\n'.repeat(20_000)}\r\n`,
+  'a body in another transfer coding': `${OK}Transfer-Encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n`,
+  'two transfer codings': `${OK}Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n`,
+  'a header in two lines': `${OK}X-A: one\r\n two\r\nContent-Length: 2\r\n\r\nok`,
+  'lines that end in LF alone': 'HTTP/1.1 200 OK\nContent-Length: 2\n\nok',
   'a chunk cut short': `${OK}Transfer-Encoding: chunked\r\n\r\n20\r\nok`,
   'a body cut short': `${OK}Content-Length: 20\r\n\r\nok`,
   'half a head': `${OK}Content-Le`,
@@ -101,13 +109,34 @@ test('a status of 999 and an empty header block are odd, and pass', async () => 
   assert.deepEqual([reply.status, reply.reason, reply.body.toString(), reply.isWhole], [999, 'Denied', 'body', true]);
 });
 
-test('bare line feeds, where the parser takes them at all, tell one reply and no more', async () => {
+test('a 100 Continue that nobody waits for is passed over, and so are trailers', async () => {
   stand.script(async (request, wire) => {
-    await wire.write('HTTP/1.1 200 OK\nContent-Length: 2\n\nokHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison');
+    await wire.write('HTTP/1.1 100 Continue\r\n\r\n');
+    await wire.write(`${OK}Transfer-Encoding: chunked\r\n\r\n2;x=y\r\nok\r\n0\r\nX-Trailer: 1\r\n\r\n`);
     await request.whole();
   });
-  const reply = await stand.ask({ target: '/openai/v1/models' });
-  assert.ok(reply.status === 502 || reply.body.toString() === 'ok');
+  for (let i = 0; i < 3; i++) {
+    const reply = await stand.ask({ method: 'POST', target: '/openai/v1/responses', body: '{}' });
+    assert.deepEqual([reply.status, reply.body.toString(), reply.isWhole], [200, 'ok', true]);
+    assert.equal(valueOf(reply.headers, 'x-trailer'), undefined);
+  }
+  assert.equal(new Set(stand.upstream.requests.map((request) => request.connection)).size, 1);
+});
+
+test('a body that only the end of its connection ends is whole when it is closed, and broken when it is reset', async () => {
+  for (const isReset of [false, true]) {
+    stand.script(async (_request, wire) => {
+      await wire.write(`${OK}Content-Type: text/plain\r\n\r\nas far as it goes`);
+      // What was sent arrives before the reset.
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      if (isReset) wire.socket.resetAndDestroy();
+      else wire.socket.end();
+    });
+    const reply = await stand.ask({ target: '/openai/v1/files/file-1/content' });
+    assert.deepEqual([reply.status, reply.isWhole], [200, !isReset]);
+  }
+  const endings = (await stand.recorded(2)).map((record) => record.ending);
+  assert.deepEqual(endings, ['complete', 'upstream_broke']);
 });
 
 test('50 interim replies are passed over, and the final one is delivered', async () => {

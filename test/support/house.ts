@@ -60,8 +60,8 @@ const OWNED_IMPORTS: readonly (Owner & { readonly specifier: RegExp })[] = [
     wayOut: 'take its types and functions from src/http/',
   },
   {
-    what: 'undici',
-    specifier: /^undici$/,
+    what: 'node:tls',
+    specifier: /^(node:)?tls$/,
     owners: ['src/upstream/'],
     wayOut: 'give src/upstream/upstream.ts a function for it',
   },
@@ -150,7 +150,8 @@ const OWNED_TEXTS: readonly (Owner & { readonly text: RegExp })[] = [
   {
     what: 'the name of a hop-by-hop header',
     text: /^(transfer-encoding|keep-alive|proxy-auth\S+|proxy-connection)$/i,
-    owners: ['src/http/'],
+    // Each connection has two ends: one is served in http/, the other framed in upstream/.
+    owners: ['src/http/', 'src/upstream/'],
     wayOut: 'src/http/headers.ts drops and sets them',
   },
   {

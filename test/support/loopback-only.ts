@@ -26,7 +26,7 @@ function hostOf(args: readonly unknown[]): string | undefined {
   return typeof second === 'string' ? second : '';
 }
 
-// The one way out of all TCP, TLS and HTTP of Node and of undici.
+// The one way out of all TCP, TLS and HTTP of Node.
 const connect = net.Socket.prototype.connect;
 net.Socket.prototype.connect = function (this: net.Socket, ...args: unknown[]): net.Socket {
   const host = hostOf(args);
