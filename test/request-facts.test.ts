@@ -256,6 +256,30 @@ describe('the facts of a JSON request', () => {
     assert.equal(factsOf('{"best_of":1}').count, null);
   });
 
+  test('each of several prompts has its replies: texts, and tokens in lists of their own', () => {
+    const prompts = [
+      ['"one"', null],
+      ['["one"]', null],
+      ['["one","two \\" [","three"]', 3],
+      ['[1,2,3]', null],
+      ['[[1,2,3],[4,5]]', 2],
+      ['[]', null],
+      ['{"id":"pmpt_1"}', null],
+    ] as const;
+    for (const [prompt, count] of prompts) {
+      assert.equal(factsOf(`{"prompt":${prompt},"model":"m"}`).count, count, prompt);
+      assert.equal(factsOf(`{"n":2,"prompt":${prompt},"best_of":4}`).count, 4 * (count ?? 1), prompt);
+    }
+    assert.equal(factsOf('{"messages":["one","two"],"tools":[["prompt"],"x"],"n":2}').count, 2);
+    const body = Buffer.from('{"best_of":2,"prompt":["one","two","three"],"n":1,"model":"m"}');
+    fc.assert(
+      fc.property(sizes, (by) => {
+        const { count, model, hasDuplicates } = scan(cut(body, by)).facts();
+        assert.deepEqual([count, model, hasDuplicates], [6, 'm', false]);
+      }),
+    );
+  });
+
   test('while the body is not whole, what was seen is told and nothing is denied', () => {
     const looking = scanRequest(JSON_TYPE, '');
     looking.feed(Buffer.from('{"messages":[{"content":"'));

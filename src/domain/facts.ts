@@ -13,9 +13,11 @@ export interface RequestFacts {
   /** `stream_options.include_usage` is asked for. */
   readonly wantsUsage: boolean;
   readonly isBackground: boolean;
+  /** `store`: whether the upstream is to keep what it made; null where the request leaves that open. */
+  readonly isStored: boolean | null;
   /** `max_completion_tokens`, `max_output_tokens` or `max_tokens`. */
   readonly maxOutputTokens: number | null;
-  /** How many replies or images are made: `n`, or `best_of` where that is more. */
+  /** How many replies or images are made: `n`, or `best_of` where that is more, for each of several prompts. */
   readonly count: number | null;
   readonly serviceTier: string | null;
   /** `safety_identifier`, or else `user`. */

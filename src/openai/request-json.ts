@@ -6,6 +6,7 @@ import {
   Members,
   type MemberValue,
   NO_SLOT,
+  PROMPT,
   SESSION,
   SLOTS,
   STREAM_OPTIONS,
@@ -44,6 +45,8 @@ const IN_OPTIONS = 1;
 const IN_TOOLS = 2;
 const IN_TOOL = 3;
 const IN_SESSION = 4;
+/** Between the elements of `prompt`. */
+const IN_PROMPTS = 5;
 
 /** Six characters for each of a name, where all are escaped. */
 const KEY_CHARACTERS_MAX = 256;
@@ -169,6 +172,8 @@ export class JsonScan implements RequestScan {
             const code = text.charCodeAt(at) | 0x20;
             if (code === OPEN_OBJECT) {
               depth++;
+              // A prompt of its own where it is one of tokens; all of them are one where they stand there bare.
+              if (this.#place === IN_PROMPTS && depth === 3) this.#members.addPrompt();
               if (this.#place === IN_TOOLS && depth === 3 && text.charCodeAt(at) === OPEN_OBJECT) {
                 this.#enter(IN_TOOL, 3);
                 state = KEY_OR_END;
@@ -177,11 +182,12 @@ export class JsonScan implements RequestScan {
               }
             } else if (code === CLOSE_OBJECT) {
               if (--depth > this.#level) continue;
-              if (this.#place === IN_TOOLS) this.#place = TOP;
+              if (this.#place === IN_TOOLS || this.#place === IN_PROMPTS) this.#place = TOP;
               state = AFTER_VALUE;
               at++;
               break;
             } else if (text.charCodeAt(at) === QUOTE) {
+              if (this.#place === IN_PROMPTS && depth === 2) this.#members.addPrompt();
               const quote = closingQuote(text, at + 1);
               if (quote === -1) {
                 this.#isEscaped = endsEscaped(text, at + 1);
@@ -340,6 +346,7 @@ export class JsonScan implements RequestScan {
       this.#place = IN_TOOLS;
       return IN_NESTED;
     }
+    if (this.#slot === PROMPT && !isObject) this.#place = IN_PROMPTS;
     if (this.#slot === SESSION && isObject) {
       this.#enter(IN_SESSION, 2);
       return KEY_OR_END;

@@ -25,6 +25,7 @@ export const PREVIOUS_RESPONSE = 20;
 export const CONVERSATION = 21;
 export const PROMPT = 22;
 export const BEST_OF = 23;
+export const STORE = 24;
 
 export type Slot = number;
 export const NO_SLOT: Slot = -1;
@@ -54,6 +55,7 @@ export const SLOTS: ReadonlyMap<string, Slot> = new Map([
   ['conversation', CONVERSATION],
   ['prompt', PROMPT],
   ['best_of', BEST_OF],
+  ['store', STORE],
 ]);
 
 /** A longer text is not believed to be one of these. */
@@ -75,6 +77,7 @@ export class Members {
   wantsUsage = false;
   #isSpeechStream = false;
   #isBackground = false;
+  #isStored: boolean | null = null;
   #maxCompletionTokens: number | null = null;
   #maxOutputTokens: number | null = null;
   #maxTokens: number | null = null;
@@ -91,6 +94,7 @@ export class Members {
   #inputCharacters: number | null = null;
   audioSeconds: number | null = null;
   #bestOf: number | null = null;
+  #prompts = 0;
   #hasInputElsewhere = false;
   #seen = 0;
 
@@ -102,6 +106,7 @@ export class Members {
     if (slot === STREAM_OPTIONS) this.wantsUsage = false;
     else if (slot === TOOLS) this.#tools = null;
     else if (slot === SESSION) this.sessionModel = null;
+    else if (slot === PROMPT) this.#prompts = 0;
   }
 
   hasSeen(slot: Slot): boolean {
@@ -140,6 +145,9 @@ export class Members {
       case BACKGROUND:
         this.#isBackground = value === true;
         break;
+      case STORE:
+        this.#isStored = typeof value === 'boolean' ? value : null;
+        break;
       case MAX_TOOL_CALLS:
         this.#maxToolCalls = whole(value);
         break;
@@ -177,6 +185,11 @@ export class Members {
     this.#hasInputElsewhere ||= isObject && (slot === PROMPT || slot === CONVERSATION);
   }
 
+  /** One of several. */
+  addPrompt(): void {
+    this.#prompts++;
+  }
+
   noteInputElsewhere(): void {
     this.#hasInputElsewhere = true;
   }
@@ -199,8 +212,9 @@ export class Members {
       isStream: this.isStream || this.#isSpeechStream,
       wantsUsage: this.wantsUsage,
       isBackground: this.#isBackground,
+      isStored: this.#isStored,
       maxOutputTokens: this.#maxCompletionTokens ?? this.#maxOutputTokens ?? this.#maxTokens,
-      count: this.#bestOf !== null && this.#bestOf > (this.#count ?? 1) ? this.#bestOf : this.#count,
+      count: this.#replies(),
       serviceTier: this.#serviceTier,
       endUser: this.#safetyIdentifier ?? this.#user,
       maxToolCalls: this.#maxToolCalls,
@@ -213,6 +227,12 @@ export class Members {
       inputCharacters: this.#inputCharacters,
       audioSeconds: this.audioSeconds,
     };
+  }
+
+  /** For each of the prompts. */
+  #replies(): number | null {
+    const each = this.#bestOf !== null && this.#bestOf > (this.#count ?? 1) ? this.#bestOf : this.#count;
+    return this.#prompts > 1 ? (each ?? 1) * this.#prompts : each;
   }
 }
 
