@@ -84,6 +84,7 @@ export function operationOf({ method, path, transport }: Endpoint): string {
 function placesOf({ usage, streamUsage, path, transport }: Endpoint): string {
   if (path === '/v1/realtime/translations') return 'elapsed seconds (estimated)';
   const places = usage === null || transport === 'websocket' ? [] : [`\`${usage}\``];
+  if (path === '/v1/audio/translations') places.push('`duration`');
   if (path === '/v1/audio/speech') places.push('characters of `input`, or seconds of speech (estimated)');
   const byPath = Map.groupBy(streamUsage ?? [], (each) => each.path);
   for (const [at, events] of byPath)

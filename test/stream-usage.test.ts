@@ -30,6 +30,8 @@ interface Manner {
   readonly hasComments: boolean;
   readonly isDone: boolean;
   readonly usageFirst: boolean;
+  /** An event's data stands on several lines. */
+  readonly isManyLined: boolean;
 }
 
 const manner = fc.record<Manner>({
@@ -40,6 +42,7 @@ const manner = fc.record<Manner>({
   hasComments: fc.boolean(),
   isDone: fc.boolean(),
   usageFirst: fc.boolean(),
+  isManyLined: fc.boolean(),
 });
 const PLAIN: Manner = {
   lineEnd: '\n',
@@ -49,6 +52,7 @@ const PLAIN: Manner = {
   hasComments: false,
   isDone: true,
   usageFirst: false,
+  isManyLined: false,
 };
 
 const text = fc.oneof(
@@ -84,9 +88,10 @@ const events = fc.array(fc.oneof({ weight: 6, arbitrary: choices }, { weight: 1,
 
 /** The stream that an upstream sends: with usage where it was asked for. */
 function streamOf(list: readonly (readonly object[])[], asked: boolean, how: Manner): Buffer {
-  const { lineEnd, isSpaced, isNamed, hasObfuscation, hasComments, isDone, usageFirst } = how;
+  const { lineEnd, isSpaced, isNamed, hasObfuscation, hasComments, isDone, usageFirst, isManyLined } = how;
   const lines: string[] = [];
   const write = (value: object): string => {
+    if (isManyLined) return JSON.stringify(value, null, isSpaced ? 2 : 1);
     const json = JSON.stringify(value);
     // Only between members of the chunk itself, so that no text is touched.
     return isSpaced
@@ -99,7 +104,8 @@ function streamOf(list: readonly (readonly object[])[], asked: boolean, how: Man
     if (hasComments) lines.push(': keep-alive', '');
     if (isNamed) lines.push('event: chunk', 'id: 7');
     if (hasComments) lines.push(':');
-    lines.push(`data: ${json}`, '');
+    // A parser of event streams puts a line end between them, and takes one space away.
+    lines.push(...json.split('\n').map((line) => `data:${isSpaced ? ' ' : ''}${line}`), '');
   };
   const usage = (value: object | null) => (asked ? { usage: value } : {});
   list.forEach((each, i) => {
@@ -206,8 +212,8 @@ describe('what the question for usage put into a stream', () => {
     const passed = long.map((each) => strip.feed(each));
     assert.ok(Buffer.concat(passed).equals(Buffer.concat(long)));
     assert.equal(
-      strip.feed(Buffer.from('data: {"choices":[{}],"usage":null}\n')).toString(),
-      'data: {"choices":[{}]}\n',
+      strip.feed(Buffer.from('data: {"choices":[{}],"usage":null}\n\n')).toString(),
+      'data: {"choices":[{}]}\n\n',
     );
   });
 });

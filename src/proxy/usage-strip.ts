@@ -11,6 +11,8 @@ const LINE_BYTES_MAX = 256 * 1024;
 /** An event with more lines in front of its data passes as it is. */
 const AHEAD_LINES_MAX = 16;
 const USAGE = '"usage"';
+/** Of lines of data, which are gathered with their ends. */
+const BETWEEN_LINES = /(?:\r\n|\r|\n)data:/g;
 const EMPTY_CHOICES = /"choices"[ \t]*:[ \t]*\[[ \t]*\]/;
 
 /** Of one line, in bytes from its beginning. */
@@ -27,11 +29,16 @@ export class UsageStrip {
   #isLongLine = false;
   /** Lines of an event in front of its data: they go where the data goes. */
   #ahead: Buffer[] = [];
+  /** Lines of data that may not be all of their event's: they are judged together. */
+  #gathered: Buffer[] = [];
+  #gatheredBytes = 0;
+  /** The line that is being read is followed by an empty one. */
+  #isLastOfEvent = false;
   /** The event's data was passed on, or dropped. */
   #event: 'open' | 'passed' | 'dropped' = 'open';
   /** The last line ended in CR, at a chunk's end: a LF that comes next belongs to it. */
   #isAfterCr = false;
-  #lastLine: 'passed' | 'dropped' | 'ahead' = 'passed';
+  #lastLine: 'passed' | 'dropped' | 'ahead' | 'gathered' = 'passed';
 
   /** What goes on of what is here so far. */
   #out: Buffer[] = [];
@@ -50,6 +57,7 @@ export class UsageStrip {
       if (chunk[0] === LF) {
         if (this.#lastLine === 'passed') this.#pass(0, 1);
         else if (this.#lastLine === 'ahead') this.#ahead.push(chunk.subarray(0, 1));
+        else if (this.#lastLine === 'gathered') this.#gathered.push(chunk.subarray(0, 1));
         at = 1;
       }
     }
@@ -79,7 +87,9 @@ export class UsageStrip {
     this.#chunk = EMPTY;
     this.#from = this.#to = 0;
     const held = this.#join(0, 0);
+    this.#isLastOfEvent = true;
     if (held !== null) this.#readLine(held, held.length, 0, 0);
+    this.#judgeGathered();
     this.#passAhead();
     return this.#taken();
   }
@@ -95,6 +105,7 @@ export class UsageStrip {
     if (this.#heldBytes <= LINE_BYTES_MAX) return;
     this.#isLongLine = true;
     this.#passAhead();
+    this.#passGathered();
     this.#event = 'passed';
     for (const held of this.#held) this.#passBuffer(held);
     this.#held = [];
@@ -109,6 +120,8 @@ export class UsageStrip {
       return;
     }
     const joined = this.#join(at, next);
+    const following = this.#chunk[next];
+    this.#isLastOfEvent = following === LF || following === CR;
     if (joined === null) this.#readLine(this.#chunk, end - at, at, next);
     else this.#readLine(joined, joined.length - (next - end), 0, 0);
   }
@@ -128,6 +141,8 @@ export class UsageStrip {
    */
   #readLine(line: Buffer, length: number, at: number, next: number): void {
     this.#lastLine = 'passed';
+    const isOfData = length > 0 && isData(line, at);
+    if (!isOfData) this.#judgeGathered();
     if (length === 0) {
       this.#passAhead();
       if (this.#event === 'dropped') this.#lastLine = 'dropped';
@@ -136,8 +151,9 @@ export class UsageStrip {
     } else if (line[at] === COLON) {
       if (this.#ahead.length > 0) this.#holdAhead(line, at, next);
       else this.#passLine(line, at, next);
-    } else if (isData(line, at)) {
-      this.#readData(line, length, at, next);
+    } else if (isOfData) {
+      if (this.#gathered.length === 0 && this.#isLastOfEvent) this.#readData(line, length, at, next);
+      else this.#gather(next === 0 ? line : line.subarray(at, next));
     } else if (this.#event === 'dropped') this.#lastLine = 'dropped';
     else if (this.#event === 'passed') this.#passLine(line, at, next);
     else this.#holdAhead(line, at, next);
@@ -152,8 +168,44 @@ export class UsageStrip {
     this.#lastLine = 'passed';
   }
 
+  #gather(line: Buffer): void {
+    if (this.#event === 'passed' && this.#gathered.length === 0) {
+      this.#passBuffer(line);
+      return;
+    }
+    this.#lastLine = 'gathered';
+    this.#gathered.push(line);
+    this.#gatheredBytes += line.length;
+    if (this.#gatheredBytes <= LINE_BYTES_MAX) return;
+    this.#passAhead();
+    this.#passGathered();
+    this.#event = 'passed';
+    this.#lastLine = 'passed';
+  }
+
+  #passGathered(): void {
+    for (const each of this.#gathered) this.#passBuffer(each);
+    this.#gathered = [];
+    this.#gatheredBytes = 0;
+  }
+
+  #judgeGathered(): void {
+    if (this.#gathered.length === 0) return;
+    const lines = Buffer.concat(this.#gathered);
+    this.#gathered = [];
+    this.#gatheredBytes = 0;
+    const text = lines.toString('latin1');
+    // What is between the lines of one event's data is white space to a parser of JSON.
+    const found = judge(text.replaceAll(BETWEEN_LINES, (between) => ' '.repeat(between.length)));
+    this.#apply(found, lines, 0, 0);
+  }
+
   #readData(line: Buffer, length: number, at: number, next: number): void {
     const found = judgeTail(line, at, at + length) ?? judge(line.toString('latin1', at, at + length));
+    this.#apply(found, line, at, next);
+  }
+
+  #apply(found: Cut | 'drop' | 'pass', line: Buffer, at: number, next: number): void {
     if (found === 'drop') {
       this.#lastLine = 'dropped';
       this.#event = 'dropped';
