@@ -46,6 +46,7 @@ const DECIDING = [
   'max_tool_calls',
   'tools',
   'prompt_cache_retention',
+  'prompt_cache_options',
   'size',
   'quality',
   'seconds',
@@ -76,7 +77,7 @@ const nested = fc.letrec((tie) => ({
 const value = fc.oneof(
   leaf,
   nested,
-  fc.dictionary(fc.constantFrom('include_usage', 'include_obfuscation', 'model'), leaf, { maxKeys: 3 }),
+  fc.dictionary(fc.constantFrom('include_usage', 'include_obfuscation', 'model', 'ttl'), leaf, { maxKeys: 3 }),
   fc.array(
     fc.oneof(fc.record({ type: fc.constantFrom('function', 'web_search', 'code_interpreter'), name: hard }), nested),
     {
@@ -103,6 +104,7 @@ function told(parsed: Record<string, unknown>): Partial<RequestFacts> {
   };
   const sessionModel = inner('session', 'model');
   const session = typeof sessionModel === 'string' ? sessionModel : null;
+  const ttl = inner('prompt_cache_options', 'ttl');
   const types = (Array.isArray(parsed['tools']) ? parsed['tools'] : []).map((tool: unknown) =>
     typeof tool === 'object' && tool !== null && !Array.isArray(tool) && 'type' in tool ? tool.type : undefined,
   );
@@ -120,7 +122,7 @@ function told(parsed: Record<string, unknown>): Partial<RequestFacts> {
     tools: [...new Set(types)].filter(
       (type): type is string => typeof type === 'string' && type !== 'function' && type !== 'custom',
     ),
-    promptCacheRetention: text('prompt_cache_retention'),
+    promptCacheRetention: typeof ttl === 'string' ? ttl : text('prompt_cache_retention'),
     size: text('size'),
     quality: text('quality'),
     inputCharacters: text('input') === null ? null : [...text('input')!].length,

@@ -7,6 +7,7 @@ import {
   type MemberValue,
   NO_SLOT,
   PROMPT,
+  PROMPT_CACHE_OPTIONS,
   SESSION,
   SLOTS,
   STREAM_OPTIONS,
@@ -47,6 +48,15 @@ const IN_TOOL = 3;
 const IN_SESSION = 4;
 /** Between the elements of `prompt`. */
 const IN_PROMPTS = 5;
+const IN_CACHE_OPTIONS = 6;
+
+/** The one member of such an object that is read. */
+const WANTED: Readonly<Record<number, string>> = {
+  [IN_OPTIONS]: 'include_usage',
+  [IN_TOOL]: 'type',
+  [IN_SESSION]: 'model',
+  [IN_CACHE_OPTIONS]: 'ttl',
+};
 
 /** Six characters for each of a name, where all are escaped. */
 const KEY_CHARACTERS_MAX = 256;
@@ -74,7 +84,7 @@ export class JsonScan implements RequestScan {
   /** Depth of the members that are read. */
   #level = 1;
   #slot: Slot = NO_SLOT;
-  /** In the place's object: whether `include_usage`, `type` or `model` is being read, and was read before. */
+  /** In the place's object: whether the wanted member is being read, and was read before. */
   #isInnerKey = false;
   #hasInnerKey = false;
   #isEscaped = false;
@@ -301,9 +311,8 @@ export class JsonScan implements RequestScan {
       if (this.#slot === STREAM_OPTIONS) this.#forgetOptions();
       return AFTER_KEY;
     }
-    const wanted = this.#place === IN_OPTIONS ? 'include_usage' : this.#place === IN_TOOL ? 'type' : 'model';
     this.#isEmptyOptions = this.#isEmptyOptions && this.#place !== IN_OPTIONS;
-    this.#isInnerKey = key === wanted;
+    this.#isInnerKey = key === WANTED[this.#place];
     if (this.#isInnerKey && this.#hasInnerKey) this.#members.hasDuplicates = true;
     this.#hasInnerKey ||= this.#isInnerKey;
     return AFTER_KEY;
@@ -347,8 +356,8 @@ export class JsonScan implements RequestScan {
       return IN_NESTED;
     }
     if (this.#slot === PROMPT && !isObject) this.#place = IN_PROMPTS;
-    if (this.#slot === SESSION && isObject) {
-      this.#enter(IN_SESSION, 2);
+    if (isObject && (this.#slot === SESSION || this.#slot === PROMPT_CACHE_OPTIONS)) {
+      this.#enter(this.#slot === SESSION ? IN_SESSION : IN_CACHE_OPTIONS, 2);
       return KEY_OR_END;
     }
     this.#members.takeNested(this.#slot, isObject);
@@ -411,7 +420,11 @@ export class JsonScan implements RequestScan {
   #takeInner(value: MemberValue): void {
     if (this.#place === IN_TOOL) this.#members.takeTool(value);
     else if (this.#place === IN_OPTIONS) this.#members.wantsUsage = value === true;
-    else this.#members.sessionModel = typeof value === 'string' && value.length <= TEXT_CHARACTERS_MAX ? value : null;
+    else {
+      const text = typeof value === 'string' && value.length <= TEXT_CHARACTERS_MAX ? value : null;
+      if (this.#place === IN_SESSION) this.#members.sessionModel = text;
+      else this.#members.cacheTtl = text;
+    }
   }
 
   #forgetOptions(): void {

@@ -25,6 +25,7 @@ export const PREVIOUS_RESPONSE = 20;
 export const CONVERSATION = 21;
 export const PROMPT = 22;
 export const BEST_OF = 23;
+export const PROMPT_CACHE_OPTIONS = 24;
 export const STORE = 24;
 
 export type Slot = number;
@@ -55,6 +56,7 @@ export const SLOTS: ReadonlyMap<string, Slot> = new Map([
   ['conversation', CONVERSATION],
   ['prompt', PROMPT],
   ['best_of', BEST_OF],
+  ['prompt_cache_options', PROMPT_CACHE_OPTIONS],
   ['store', STORE],
 ]);
 
@@ -73,6 +75,8 @@ export class Members {
   model: string | null = null;
   /** Of `session`, where sessions of the realtime API name theirs. */
   sessionModel: string | null = null;
+  /** `ttl` of `prompt_cache_options`, which came after `prompt_cache_retention`. */
+  cacheTtl: string | null = null;
   isStream = false;
   wantsUsage = false;
   #isSpeechStream = false;
@@ -106,6 +110,7 @@ export class Members {
     if (slot === STREAM_OPTIONS) this.wantsUsage = false;
     else if (slot === TOOLS) this.#tools = null;
     else if (slot === SESSION) this.sessionModel = null;
+    else if (slot === PROMPT_CACHE_OPTIONS) this.cacheTtl = null;
     else if (slot === PROMPT) this.#prompts = 0;
   }
 
@@ -219,7 +224,7 @@ export class Members {
       endUser: this.#safetyIdentifier ?? this.#user,
       maxToolCalls: this.#maxToolCalls,
       tools: this.#tools ?? NO_TOOLS,
-      promptCacheRetention: this.#promptCacheRetention,
+      promptCacheRetention: this.cacheTtl ?? this.#promptCacheRetention,
       size: this.#size,
       quality: this.#quality,
       seconds: this.#seconds,

@@ -414,6 +414,14 @@ const ROWS: readonly Odd[] = [
     usd: '0.0051',
   },
   {
+    name: '12h as an option of the cache',
+    path: '/responses',
+    asked: respond({ prompt_cache_options: { mode: 'explicit', ttl: '12h' } }),
+    answer: asJson(responseOf({ usage: tokens(1000, 10, { cache_write_tokens: 1000 }) })),
+    readings: { input_text_written_12h: '1000', output_text: '10' },
+    usd: '0.0051',
+  },
+  {
     name: 'incomplete',
     path: '/responses',
     asked: respond(),
