@@ -97,6 +97,8 @@ export function tunnel(
 const SILENT_PINGS_MAX = 3;
 /** As long may a side make no progress with what still waits for it when the exchange is over, where pings are off. */
 const FAREWELL_MS = 60_000;
+/** As long is the upstream heard out whose client said goodbye: what was used is told late, and must be paid for all the same. */
+const HEARD_OUT_MS = 5000;
 const TOO_LARGE = 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH';
 const GOING_AWAY = 1001;
 const POLICY = 1008;
@@ -136,6 +138,8 @@ class Tunnel implements DialListener, Watched, Carried {
   /** Monotonic milliseconds, as is the next; when a message last came by. */
   #movedMs: number;
   #pingedMs: number;
+  /** The client closed, the upstream was told so, and has not closed yet. */
+  #goodbye: { readonly error: ExchangeError | null; readonly saidMs: number } | null = null;
   #isOver = false;
   #isReleased = false;
 
@@ -291,6 +295,10 @@ class Tunnel implements DialListener, Watched, Carried {
     const isFromUpstream = from === this.#upstreamSide;
     from.socket.on('message', (bytes, isBinary) => {
       if (this.#isOver) return;
+      if (this.#goodbye !== null) {
+        if (!isBinary) this.#look(bytes);
+        return;
+      }
       this.#movedMs = this.#parts.clock.elapsedMs();
       if (!isFromUpstream) {
         const refusal = this.#downstream.refuseFrame?.(bytes) ?? null;
@@ -324,12 +332,28 @@ class Tunnel implements DialListener, Watched, Carried {
   #endByClose(isUpstream: boolean, code: number, reason: Buffer): void {
     const farewell: Farewell = code === ABNORMAL ? 'cut' : { code: code === NO_CODE ? null : code, reason };
     const farewells = isUpstream ? { upstream: null, downstream: farewell } : { upstream: farewell, downstream: null };
-    if (code === ABNORMAL) this.#end({ ...lossOf(isUpstream), ...farewells });
+    if (this.#goodbye !== null) this.#endAfterGoodbye();
+    else if (code === ABNORMAL) this.#end({ ...lossOf(isUpstream), ...farewells });
+    else if (!isUpstream && this.#upstreamSide?.isClosed === false) this.#sayGoodbye(closeError(false, code), farewell);
     else this.#end({ ending: 'complete', error: closeError(isUpstream, code), ...farewells });
+  }
+
+  #sayGoodbye(error: ExchangeError | null, farewell: Farewell): void {
+    if (this.#isOver) return;
+    this.#goodbye = { error, saidMs: this.#parts.clock.elapsedMs() };
+    this.#upstreamSide!.sayFarewell(farewell);
+  }
+
+  #endAfterGoodbye(): void {
+    this.#end({ ending: 'complete', error: this.#goodbye!.error, upstream: 'cut', downstream: null });
   }
 
   /** One side broke the protocol or a limit, and is being told so: the other one hears that it is not to blame. */
   #endByBreach(isUpstream: boolean, error: NodeJS.ErrnoException): void {
+    if (this.#goodbye !== null) {
+      this.#endAfterGoodbye();
+      return;
+    }
     const code = error.code ?? error.name;
     const who = isUpstream ? 'upstream' : 'downstream';
     const setting = code === TOO_LARGE ? ' (webSocket.messageBytesMax)' : '';
@@ -351,6 +375,8 @@ class Tunnel implements DialListener, Watched, Carried {
     const { totalMs, pingMs } = this.#parts.options;
     if (this.#isOver) {
       this.#checkFarewells(nowMs, pingMs > 0 ? pingMs * SILENT_PINGS_MAX : FAREWELL_MS);
+    } else if (this.#goodbye !== null) {
+      if (nowMs - this.#goodbye.saidMs >= HEARD_OUT_MS) this.#endAfterGoodbye();
     } else if (totalMs > 0 && nowMs - this.#admission.arrival.startedMs >= totalMs) {
       this.#timeOut(`The exchange lasted the ${totalMs / 1000} s of upstream.totalSeconds.`);
     } else if (this.#answer !== null) {

@@ -4,7 +4,7 @@ import { after, afterEach, before, beforeEach, test } from 'node:test';
 
 import type { ExchangeRecord } from '../../src/domain/exchange-record.ts';
 import { eventually } from '../support/eventually.ts';
-import { openSocketStand, type SocketStand } from '../support/sockets.ts';
+import { type SocketStand, acceptance, frame, openSocketStand } from '../support/sockets.ts';
 
 let stand: SocketStand;
 before(async () => {
@@ -124,6 +124,33 @@ test('a transcription is a turn of the model that transcribes', async () => {
       [null, null, duration],
       ['gpt-4o-transcribe', 'gpt-4o-transcribe', tokens],
     ],
+  );
+});
+
+test('what an upstream tells in answer to its client’s goodbye is a turn all the same', async () => {
+  const session = { model: 'gpt-realtime', audio: { input: { transcription: { model: 'gpt-realtime-whisper' } } } };
+  const usage = { type: 'duration', seconds: 90 };
+  stand.upstream.reception = {
+    answer(connection, handshake) {
+      connection.write(acceptance(handshake));
+      connection.write(frame(0x1, JSON.stringify({ type: 'session.updated', session })));
+      connection.on('data', (bytes: Buffer) => {
+        // A close frame of the other side.
+        if ((bytes[0]! & 0x0f) !== 0x8) return;
+        const type = 'conversation.item.input_audio_transcription.completed';
+        connection.write(frame(0x1, JSON.stringify({ type, item_id: 'item_1', content_index: 0, usage })));
+        connection.end(frame(0x8, Buffer.from([0x03, 0xe8])));
+      });
+    },
+  };
+  const client = await stand.dial('/openai/realtime?model=gpt-realtime').opened();
+  await eventually('the session is told', () => client.messages.length === 1);
+  client.socket.close(1000);
+  const [socket] = await stand.recorded(1);
+  assert.deepEqual([socket!.ending, socket!.error], ['complete', null]);
+  assert.deepEqual(
+    turns().map(({ parent_id, model_served, cost }) => [parent_id, model_served, cost.usd]),
+    [[socket!.id, 'gpt-realtime-whisper', '0.0255']],
   );
 });
 
