@@ -20,6 +20,7 @@ const FACTS: RequestFacts = {
   isStream: false,
   wantsUsage: false,
   isBackground: false,
+  isStored: null,
   maxOutputTokens: null,
   count: null,
   serviceTier: null,

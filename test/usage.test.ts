@@ -21,6 +21,7 @@ const NO_REQUEST: RequestFacts = {
   isStream: false,
   wantsUsage: false,
   isBackground: false,
+  isStored: null,
   maxOutputTokens: null,
   count: null,
   serviceTier: null,

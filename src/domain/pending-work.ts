@@ -5,6 +5,7 @@ import type { ExchangeId, KeyId, TeamId } from './id.ts';
 /** Kinds of objects whose cost is known only after the exchange that made them. */
 export const WORK_KINDS = [
   'response',
+  'chat_completion',
   'batch',
   'fine_tuning_job',
   'video',
@@ -42,6 +43,8 @@ export interface NewWork {
   readonly firstLookAt: number;
   /** Its exchange left its own cost open: the first entry for this work says it. Otherwise it costs something beside that. */
   readonly isResolving: boolean;
+  /** Its exchange ended before its usage was told, and was charged an estimate: what is learnt later takes its place. */
+  readonly isGuessed?: boolean;
   readonly asked: AskedOfWork | null;
 }
 
@@ -118,6 +121,7 @@ export function isWorkKind(kind: string): kind is WorkKind {
 /** The prefixes of settle keys (reference: cost 8). */
 const KEYS: Readonly<Record<WorkKind, string>> = {
   response: 'resp',
+  chat_completion: 'chat',
   batch: 'batch',
   fine_tuning_job: 'ftjob',
   video: 'video',

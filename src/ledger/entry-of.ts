@@ -18,7 +18,8 @@ export function entryOf({ record: told, hold }: SpooledRecord): Entry | null {
   if (record.team_id === null || record.refusal !== null) return null;
   const isTurn = record.kind === 'turn';
   const readings = record.usage.readings ?? null;
-  const tokens = readings === null ? null : tokensOf(readings);
+  // What is read again was counted when it was made.
+  const tokens = readings === null || record.cost.state === 'free' ? null : tokensOf(readings);
   const cost = costOf(record, isTurn ? null : hold);
   const outcome = {
     state: record.cost.state,

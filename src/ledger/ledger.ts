@@ -33,6 +33,7 @@ import { NOTHING_TO_PAY, type Worst, type WorstCaseAsk, openWorstCases } from '.
 export type { Fit } from './book.ts';
 export type { BudgetChange, BudgetStatus, Budgets, NewBudget, Owners } from './budgets.ts';
 export type { Standing } from './corrections.ts';
+export type { LateCharge } from './late-entry.ts';
 export type { Drift } from './rebuild.ts';
 export type { SpendGroup, SpendQuery, SpendReport, SpendRow } from './report.ts';
 

@@ -9,19 +9,27 @@ export function worksOf({ record }: SpooledRecord, entry: Entry, firstLookMs: nu
   if (entry.exchangeId === null || (record.objects?.length ?? 0) === 0) return [];
   const [first, ...others] = record.objects;
   const isLeftOpen = entry.state === 'pending';
-  const main = first !== undefined && isLeftOpen ? workOf(record, entry, first, firstLookMs, true) : null;
-  const rest = isLeftOpen ? others : record.objects;
+  // Of what was asked is written where something is to be learnt later.
+  const isGuessed = !isLeftOpen && first?.asked !== undefined;
+  const part = isLeftOpen ? RESOLVING : isGuessed ? GUESSED : null;
+  const main = first !== undefined && part !== null ? workOf(record, entry, first, firstLookMs, part) : null;
+  const rest = part === null ? record.objects : others;
   const containers = rest.filter(({ kind }) => kind === 'container');
-  const beside = containers.map((container) => workOf(record, entry, container, firstLookMs, false));
+  const beside = containers.map((container) => workOf(record, entry, container, firstLookMs, BESIDE));
   return [main, ...beside].filter((work) => work !== null);
 }
+
+type WorkPart = Pick<NewWork, 'isResolving' | 'isGuessed'>;
+const RESOLVING: WorkPart = { isResolving: true };
+const GUESSED: WorkPart = { isResolving: false, isGuessed: true };
+const BESIDE: WorkPart = { isResolving: false };
 
 function workOf(
   record: ExchangeRecord,
   { exchangeId, teamId, keyId, model, at }: Entry,
   { kind, id, asked }: ObjectRecord,
   firstLookMs: number,
-  isResolving: boolean,
+  part: WorkPart,
 ): NewWork | null {
   if (!isWorkKind(kind) || exchangeId === null) return null;
   return {
@@ -36,7 +44,7 @@ function workOf(
     credential: record.attempts.at(-1)?.credential ?? null,
     startedAt: at,
     firstLookAt: at + firstLookMs,
-    isResolving,
+    ...part,
     asked: asked ?? null,
   };
 }

@@ -1,5 +1,6 @@
 // What objects replies make, and of what work that goes on a request asks. Derived from the rows, so that a new row brings its own.
 import type { Endpoint, ObjectKind } from '../domain/endpoint.ts';
+import type { RequestFacts } from '../domain/facts.ts';
 import { type WorkKind, isWorkKind } from '../domain/pending-work.ts';
 import { ENDPOINTS } from './endpoint-rows.ts';
 
@@ -38,6 +39,16 @@ export function workStartedBy(endpoint: Endpoint | undefined): WorkKind | null {
   return kind !== null && isWorkKind(kind) ? kind : null;
 }
 
+/**
+ * What the upstream keeps of an exchange even if nobody hears its reply to the end, so that it can be read by its id: responses, but
+ * where the request says no; chats, where it says so.
+ */
+export function kindKeptBy(endpoint: Endpoint | undefined, asked: RequestFacts | null): WorkKind | null {
+  if (endpoint?.method !== 'POST') return null;
+  if (endpoint.path === '/v1/responses') return asked?.isStored === false ? null : 'response';
+  return endpoint.path === '/v1/chat/completions' && asked?.isStored === true ? 'chat_completion' : null;
+}
+
 /** What a request tells of by its path: itself, a change of its course, or its end. */
 const TELLS = /\{(\w+)\}(?:\/(?:cancel|pause|resume))?$/;
 
@@ -53,6 +64,7 @@ export function workToldBy(endpoint: Endpoint | undefined, path: string): { kind
 
 const PATHS: Readonly<Record<Exclude<WorkKind, 'eval_run'>, string>> = {
   response: '/v1/responses',
+  chat_completion: '/v1/chat/completions',
   batch: '/v1/batches',
   fine_tuning_job: '/v1/fine_tuning/jobs',
   video: '/v1/videos',

@@ -17,7 +17,7 @@ import type { Cost } from '../domain/price.ts';
 import type { Refusal } from '../domain/refusal.ts';
 import type { Usage } from '../domain/usage.ts';
 import { headerValue } from '../http/headers.ts';
-import { kindMadeBy } from '../openai/objects.ts';
+import { kindKeptBy, kindMadeBy } from '../openai/objects.ts';
 import type { Turn } from '../openai/turns.ts';
 import { readTurnUsage, readUsage } from '../openai/usage.ts';
 import { NO_COST, type PricedAt, costOf, priceOf } from './cost.ts';
@@ -58,7 +58,7 @@ export function recordOf({ admission, observation, usage, cost }: Settlement): E
   const last = observation.attempts.at(-1);
   return {
     ...told(arrival),
-    objects: objectsOf(admission, observation, cost),
+    objects: objectsOf(admission, observation, usage, cost),
     ...toldOf(caller),
     end_user: admission.facts?.endUser ?? null,
     tags: admission.tags,
@@ -124,18 +124,25 @@ export function turnRecord(
 function objectsOf(
   { arrival, facts: asked }: Admission,
   { facts, status }: Observation,
+  usage: Usage,
   cost: Cost,
 ): readonly ObjectRecord[] {
   if (facts === null || status === null || status >= 300) return NO_OBJECTS;
-  const made = madeBy(arrival, facts);
+  // The upstream may tell later what it used.
+  const kept = isGuess(usage, cost) && facts.id !== null ? kindKeptBy(arrival.endpoint, asked) : null;
+  const made = kept === null ? madeBy(arrival, facts) : [{ kind: kept, id: facts.id! }];
   const containers = facts.containers.length === 0 ? NO_OBJECTS : containersIn(facts);
-  if (cost.state !== 'pending' || made.length === 0) return [...made, ...containers];
+  if ((cost.state !== 'pending' && kept === null) || made.length === 0) return [...made, ...containers];
   const [seconds, size] = [asked?.seconds ?? null, asked?.size ?? null];
   const [serviceTier, cacheRetention] = [asked?.serviceTier ?? null, asked?.promptCacheRetention ?? null];
   return [
     { ...made[0]!, asked: { seconds, size, serviceTier, cacheRetention, memoryLimit: facts.memoryLimit } },
     ...containers,
   ];
+}
+
+function isGuess({ source }: Usage, { state }: Cost): boolean {
+  return source === 'estimated' || (source === 'absent' && state === 'unpriced');
 }
 
 function madeBy({ endpoint }: Arrival, facts: ReplyFacts | null): readonly ObjectRecord[] {

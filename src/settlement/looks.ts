@@ -1,6 +1,6 @@
 // One look at a piece of work: what the upstream tells of it now, and what follows from that.
 import type { ReplyFacts } from '../domain/facts.ts';
-import type { PendingWork, WorkProgress } from '../domain/pending-work.ts';
+import type { PendingWork, WorkKind, WorkProgress } from '../domain/pending-work.ts';
 import { openBatchOutput } from '../openai/batch-output.ts';
 import { member } from '../openai/findings.ts';
 import { fileContentPath, pathOfWork } from '../openai/objects.ts';
@@ -53,6 +53,7 @@ const GONE = 404;
 export async function lookAt(work: PendingWork, parts: LookParts): Promise<Sight> {
   switch (work.kind) {
     case 'response':
+    case 'chat_completion':
     case 'video':
     case 'eval_run':
       return lookByFacts(work, parts);
@@ -70,10 +71,22 @@ export async function lookAt(work: PendingWork, parts: LookParts): Promise<Sight
 /** What a reply says that tells of the work, whoever asked for it; null where that is not enough, or the work goes on. */
 export function sightOfFacts(work: PendingWork, facts: ReplyFacts, { pricedAt, now }: LookParts): Sight | null {
   const { kind } = work;
-  if (kind !== 'response' && kind !== 'video' && kind !== 'eval_run') return null;
-  if (!hasEnded(kind, facts.status)) return null;
-  const billOf = { response: responseBill, video: videoBill, eval_run: evalBill }[kind];
+  if (!tellsOfEnd(kind, facts)) return null;
+  const billOf = BILLS_OF_FACTS[kind];
   return ended(work, billOf(work, facts, pricedAt()), now());
+}
+
+const BILLS_OF_FACTS = {
+  response: responseBill,
+  chat_completion: responseBill,
+  video: videoBill,
+  eval_run: evalBill,
+} as const;
+
+/** A chat is kept when it has ended, and says nothing of that. */
+function tellsOfEnd(kind: WorkKind, { status, usages }: ReplyFacts): kind is keyof typeof BILLS_OF_FACTS {
+  if (kind === 'chat_completion') return usages.length > 0;
+  return (kind === 'response' || kind === 'video' || kind === 'eval_run') && hasEnded(kind, status);
 }
 
 async function lookByFacts(work: PendingWork, parts: LookParts): Promise<Sight> {
@@ -85,6 +98,8 @@ async function lookByFacts(work: PendingWork, parts: LookParts): Promise<Sight> 
     return (chunk) => scan.feed(chunk);
   });
   const read = facts as (() => ReplyFacts) | null;
+  // It was not kept: what was guessed stands.
+  if (work.isGuessed === true && 'status' in result && result.status === GONE) return { kind: 'ended', charges: [] };
   if (!isWhole(result) || read === null) return unknown(result);
   return sightOfFacts(work, read(), parts) ?? running(work.progress);
 }

@@ -8,7 +8,9 @@ import { member } from '../openai/findings.ts';
 import { readImageTool, readUsage } from '../openai/usage.ts';
 import { type Bill, BillOfParts, type PricedAt } from './bill.ts';
 
-const ENDED: Readonly<Record<Exclude<WorkKind, 'vector_store' | 'container'>, ReadonlySet<string>>> = {
+const ENDED: Readonly<
+  Record<Exclude<WorkKind, 'vector_store' | 'container' | 'chat_completion'>, ReadonlySet<string>>
+> = {
   response: new Set(['completed', 'failed', 'incomplete', 'cancelled']),
   batch: new Set(['completed', 'failed', 'expired', 'cancelled']),
   fine_tuning_job: new Set(['succeeded', 'failed', 'cancelled']),
@@ -173,6 +175,7 @@ const NOTHING_ASKED: RequestFacts = {
   isStream: false,
   wantsUsage: false,
   isBackground: false,
+  isStored: null,
   maxOutputTokens: null,
   count: null,
   serviceTier: null,

@@ -16,7 +16,7 @@ import { Refusal } from '../domain/refusal.ts';
 import type { Written } from '../domain/stores.ts';
 import { sendJson, sendRefusal } from '../http/reply.ts';
 import type { DownstreamReply, DownstreamRequest } from '../http/server.ts';
-import type { Ledger } from '../ledger/ledger.ts';
+import type { LateCharge, Ledger } from '../ledger/ledger.ts';
 import { workOfEvent } from '../openai/objects.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Upstream } from '../upstream/upstream.ts';
@@ -67,6 +67,7 @@ const HOUR_MS = 3_600_000;
 /** How long after its start work may go without anybody learning what it cost; null for what stands until it is taken away. */
 const DEADLINES_MS: Readonly<Record<WorkKind, number | null>> = {
   response: 24 * HOUR_MS,
+  chat_completion: 24 * HOUR_MS,
   // A batch has 24 hours, and two days more until its end is known.
   batch: 72 * HOUR_MS,
   fine_tuning_job: 7 * 24 * HOUR_MS,
@@ -128,14 +129,14 @@ export function openSettlement(parts: SettlementParts, settings: SettlementSetti
     }
     let isResolved = work.progress.isResolved === true;
     for (const charge of sight.charges) {
-      await enter(work, charge, work.isResolving && !isResolved ? 'resolves' : 'adds');
+      await enter(work, charge, work.isGuessed ? 'corrects' : work.isResolving && !isResolved ? 'resolves' : 'adds');
       isResolved = true;
     }
     if (sight.kind === 'ended') await finish(settleKey);
     else await putOff(work, isResolved ? { ...sight.progress, isResolved } : sight.progress, null);
   }
 
-  async function enter(work: PendingWork, charge: Charge, part: 'resolves' | 'adds'): Promise<void> {
+  async function enter(work: PendingWork, charge: Charge, part: LateCharge['part']): Promise<void> {
     const { settleKey, servicePeriod } = charge;
     const { cost, readings, model } = charge.bill;
     const isNews = await ledger.settleLate({
@@ -159,10 +160,12 @@ export function openSettlement(parts: SettlementParts, settings: SettlementSetti
   }
 
   async function putOff(work: PendingWork, progress: WorkProgress, why: string | null): Promise<void> {
-    const { settleKey, kind, startedAt, looks, state } = work;
+    const { settleKey, kind, startedAt, looks, state, isGuessed } = work;
     const now = clock.now();
     const deadlineMs = DEADLINES_MS[kind];
     if (deadlineMs !== null && now >= startedAt + deadlineMs) {
+      // The estimate stands.
+      if (isGuessed === true) return finish(settleKey);
       if (state === 'open') {
         const facts = { settleKey, exchange: work.exchangeId, key: work.keyId, last: why ?? 'in_progress' };
         log.error('late work was not settled in its time: what it cost is not known', facts);
@@ -297,6 +300,7 @@ export function openSettlement(parts: SettlementParts, settings: SettlementSetti
 /** Most of what clients read while they wait says that the work goes on. */
 function isNews({ kind, isDeleted, facts }: WorkTold): boolean {
   if (isDeleted) return kind === 'container' || kind === 'vector_store';
+  if (kind === 'chat_completion') return facts.usages.length > 0;
   return kind !== 'container' && kind !== 'vector_store' && hasEnded(kind, facts.status);
 }
 

@@ -103,11 +103,11 @@ export function workStore({ db, now, lockRows, lockFreeRows }: Engine): WorkStor
   };
 }
 
-type Details = Pick<NewWork, 'startPath' | 'model' | 'credential' | 'isResolving' | 'asked'>;
+type Details = Pick<NewWork, 'startPath' | 'model' | 'credential' | 'isResolving' | 'isGuessed' | 'asked'>;
 
 function rowOf(work: NewWork): Insertable<PendingWorkSchema['pending_work']> {
-  const { startPath, model, credential, isResolving, asked } = work;
-  const details: Details = { startPath, model, credential, isResolving, asked };
+  const { startPath, model, credential, isResolving, isGuessed = false, asked } = work;
+  const details: Details = { startPath, model, credential, isResolving, ...(isGuessed && { isGuessed }), asked };
   return {
     settle_key: work.settleKey,
     kind: work.kind,

@@ -129,6 +129,7 @@ export async function openReplica(options: ReplicaOptions): Promise<Replica> {
 
 const PATHS: Readonly<Record<WorkKind, string>> = {
   response: '/v1/responses',
+  chat_completion: '/v1/chat/completions',
   batch: '/v1/batches',
   fine_tuning_job: '/v1/fine_tuning/jobs',
   video: '/v1/videos',
