@@ -58,7 +58,6 @@ const DROPPED_FROM_REQUESTS = new Set([...HOP_BY_HOP, ...REPLACED, ...HOP_DATA])
 /** `set-cookie` and `alt-svc` speak for the upstream's origin, not for this one. */
 const DROPPED_FROM_REPLIES = new Set([...HOP_BY_HOP, 'set-cookie', 'alt-svc']);
 const LIMIT_PREFIX = 'x-ratelimit-';
-const IDENTITY = /^(openai-organization|openai-project|x-ratelimit-.+)$/;
 
 /** What a credential adds to each request that it opens. */
 export interface CredentialHeaders {
@@ -76,14 +75,33 @@ export function upstreamHeaders(raw: readonly string[], credential: CredentialHe
   if (credential.project !== null) headers.push(PROJECT, credential.project);
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i]!;
-    const lower = name.toLowerCase();
-    if (staysHere(lower)) continue;
-    if (named !== null && named.has(lower)) continue;
-    if (lower === ORGANIZATION && credential.organization !== null) continue;
-    if (lower === PROJECT && credential.project !== null) continue;
+    const role = REQUEST_NAMES.get(name) ?? remember(REQUEST_NAMES, name, requestRole(name.toLowerCase()));
+    if (role === 'stays') continue;
+    if (named !== null && named.has(name.toLowerCase())) continue;
+    if (role === 'organization' && credential.organization !== null) continue;
+    if (role === 'project' && credential.project !== null) continue;
     headers.push(name, raw[i + 1]!);
   }
   return headers;
+}
+
+/** Clients and upstreams send the same few names again and again: what is to be done with each is found out once. */
+const NAMES_MAX = 1000;
+const NAME_LENGTH_MAX = 64;
+
+function remember<Role>(names: Map<string, Role>, name: string, role: Role): Role {
+  if (names.size < NAMES_MAX && name.length <= NAME_LENGTH_MAX) names.set(name, role);
+  return role;
+}
+
+type RequestRole = 'passes' | 'stays' | 'organization' | 'project';
+/** By name, as it was spelt. */
+const REQUEST_NAMES = new Map<string, RequestRole>();
+
+function requestRole(lower: string): RequestRole {
+  if (staysHere(lower)) return 'stays';
+  if (lower === ORGANIZATION) return 'organization';
+  return lower === PROJECT ? 'project' : 'passes';
 }
 
 function staysHere(lower: string): boolean {
@@ -154,8 +172,9 @@ export function downstreamHead(raw: readonly string[], own: readonly string[], i
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i]!;
     const value = raw[i + 1]!;
-    const lower = name.toLowerCase();
-    switch (lower) {
+    switch (REPLY_NAMES.get(name) ?? remember(REPLY_NAMES, name, replyRole(name.toLowerCase()))) {
+      case 'passes':
+        break;
       case 'content-length':
         contentLength = Number(value);
         break;
@@ -177,18 +196,45 @@ export function downstreamHead(raw: readonly string[], own: readonly string[], i
       case 'connection':
         for (const item of value.split(',')) (named ??= new Set()).add(item.trim().toLowerCase());
         continue;
-      default:
-        if (DROPPED_FROM_REPLIES.has(lower)) continue;
-        if (lower.startsWith('x-throughway-') && lower !== 'x-throughway-sandbox') continue;
-        if (identity === 'hide' && IDENTITY.test(lower)) continue;
-        if (tellsLimits && lower.startsWith(LIMIT_PREFIX)) continue;
-        if (speaksCors && lower.startsWith('access-control-')) continue;
+      case 'stays':
+        continue;
+      case 'limit':
+        if (tellsLimits || identity === 'hide') continue;
+        break;
+      case 'identity':
+        if (identity === 'hide') continue;
+        break;
+      case 'cors':
+        if (speaksCors) continue;
     }
     headers.push(name, value);
   }
   const kept = named === null ? headers : withoutNamed(headers, named);
   for (const text of own) kept.push(text);
   return { headers: kept, contentLength, contentType, contentEncoding, requestId, retryAfterMs };
+}
+
+const READ_FROM_REPLIES = [
+  'content-length',
+  'content-type',
+  'content-encoding',
+  'x-request-id',
+  'retry-after-ms',
+  'retry-after',
+  'connection',
+] as const;
+type ReplyRole = (typeof READ_FROM_REPLIES)[number] | 'passes' | 'stays' | 'limit' | 'identity' | 'cors';
+/** By name, as it was spelt. */
+const REPLY_NAMES = new Map<string, ReplyRole>();
+
+function replyRole(lower: string): ReplyRole {
+  const read = READ_FROM_REPLIES.find((name) => name === lower);
+  if (read !== undefined) return read;
+  if (DROPPED_FROM_REPLIES.has(lower)) return 'stays';
+  if (lower.startsWith('x-throughway-') && lower !== 'x-throughway-sandbox') return 'stays';
+  if (lower.startsWith(LIMIT_PREFIX)) return 'limit';
+  if (lower === ORGANIZATION || lower === PROJECT) return 'identity';
+  return lower.startsWith('access-control-') ? 'cors' : 'passes';
 }
 
 function withoutNamed(headers: readonly string[], named: ReadonlySet<string>): string[] {
