@@ -57,6 +57,8 @@ export interface GatewayOptions {
 const SHARED_KEY_MS = 2000;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
+/** The newest, from which a process learns what the one before it knew. */
+const RECALLED_RECORDS = 1000;
 /** How long cut exchanges may take to be recorded. */
 const CUT_MS = 1500;
 const LOOK_EVERY_MS = 20;
@@ -101,6 +103,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
       ...store.spool,
       writeRecord(record, written) {
         ownership.see(record);
+        ledger.seeFile(record);
         unpriced.see(record);
         metrics.observeUnpriced(record);
         // A turn is a part of an exchange that is counted as a whole.
@@ -126,11 +129,13 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
       whenStoreIsAway: config.ledger.whenStoreIsAway,
     });
     opened.push(() => ledger.close());
+    const { data: recent } = await store.spool.listRecords({ limit: RECALLED_RECORDS, cursor: null }, {});
+    for (const record of recent.toReversed()) ledger.seeFile(record);
     const limiter = await openLimits(config, clock, log);
     opened.push(() => limiter.close());
     const estimates = openEstimates();
     opened.push(() => estimates.close());
-    await estimates.recall(store.spool);
+    estimates.recall(recent);
     const prices = await openPrices({
       store: store.prices,
       shipped: shippedPrices(),

@@ -3,6 +3,7 @@ import type { BasisRecord } from './basis.ts';
 import type { Hold } from './budget.ts';
 import type { ExchangeError, Ending, Transport } from './exchange.ts';
 import type { ExchangeId, KeyId, TeamId, UserId } from './id.ts';
+import type { InputFileRecord } from './input-file.ts';
 import type { AskedOfWork } from './pending-work.ts';
 import type { Confidence, CostState } from './price.ts';
 import type { UsageSource } from './usage.ts';
@@ -122,6 +123,8 @@ export interface ObjectRecord {
   readonly id: string;
   /** What the price of work that goes on may depend on, as its request asked for it; absent in all others. */
   readonly asked?: AskedOfWork;
+  /** What the lines of an uploaded file ask for; absent in all others. */
+  readonly input?: InputFileRecord;
 }
 
 export interface RunRecord {

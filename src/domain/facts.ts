@@ -1,4 +1,5 @@
 // What is learnt from copies of requests and replies as they go by. Whoever reads never changes a byte, and what could not be read is null.
+import type { InputFile, WorkOnFile } from './input-file.ts';
 
 /** Told by a request's body, as far as it was seen. */
 export interface RequestFacts {
@@ -36,6 +37,10 @@ export interface RequestFacts {
   readonly inputCharacters: number | null;
   /** How long an uploaded recording lasts, as far as its container tells it; null where nobody asked, or it does not. */
   readonly audioSeconds: number | null;
+  /** What an uploaded file of lines asks for; absent or null of anything else, and until it has come to its end. */
+  readonly inputFile?: InputFile | null;
+  /** The file that work is to be started on; absent or null where none is named. */
+  readonly work?: WorkOnFile | null;
   /** Bytes of the body as far as it was seen; the announced length where it is known. */
   readonly bodyBytes: number;
 }

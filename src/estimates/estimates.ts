@@ -2,15 +2,10 @@
 // at the first estimate; the event loop only hands text over. An estimate never fails: without the thread it is a share of bytes.
 import { Worker } from 'node:worker_threads';
 
+import type { ExchangeRecord } from '../domain/exchange-record.ts';
 import type { Reading } from '../domain/usage.ts';
 import { encodingOf } from './encodings.ts';
-import {
-  type ReasoningAsk,
-  type ReasoningTold,
-  type RecordSource,
-  asksForNoReasoning,
-  openReasoning,
-} from './reasoning.ts';
+import { type ReasoningAsk, type ReasoningTold, asksForNoReasoning, openReasoning } from './reasoning.ts';
 import type { CountReply, CountRequest, Counted } from './tokenizer.ts';
 
 /** What is known of an exchange whose usage nobody reported. */
@@ -40,7 +35,7 @@ export interface Estimates {
   /** Tokens that a reply most likely spent on reasoning that was never shown; 0 for a model that was never seen to reason. */
   reasoningMargin(ask: ReasoningAsk, request: RequestSample | null): number;
   /** Learns from records, so that a process that begins knows what the one before it had learnt. */
-  recall(records: RecordSource): Promise<void>;
+  recall(records: Iterable<ExchangeRecord>): void;
   /** Estimates made from the number of bytes alone, since the queue was full or the thread failed. */
   rough(): number;
   close(): Promise<void>;

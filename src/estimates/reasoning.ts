@@ -1,7 +1,6 @@
 // How much a model reasons for a reply, learnt from what the upstream reported: reasoning that nobody saw is billed all the same, and
 // an estimate of a reply that broke off has no other way to know of it.
 import type { ExchangeRecord } from '../domain/exchange-record.ts';
-import type { Listed, Page, RecordFilter } from '../domain/stores.ts';
 
 /** A reply whose usage was reported. */
 export interface ReasoningTold {
@@ -29,19 +28,13 @@ export interface Reasoning {
   /** Tokens of reasoning that are to be expected in it; 0 for a model that was never seen to reason. */
   expected(ask: ReasoningAsk): number;
   /** Learns from what stands in the records: for a process that begins. */
-  recall(records: RecordSource): Promise<void>;
-}
-
-export interface RecordSource {
-  listRecords(page: Page, filter: RecordFilter): Promise<Listed<ExchangeRecord>>;
+  recall(records: Iterable<ExchangeRecord>): void;
 }
 
 /** The one known longest is forgotten. */
 const MODELS_MAX = 200;
 /** Half of what is known counts no more then, so that what is new does. */
 const REPLIES_MAX = 1000;
-/** The newest, which are read in one go. */
-const RECALLED_MAX = 1000;
 
 interface Learnt {
   replies: number;
@@ -89,9 +82,8 @@ export function openReasoning(): Reasoning {
       const written = learnt.tookMs === 0 ? whole : (learnt.outputTokens / learnt.tookMs) * tookMs * replies;
       return Math.round(hasWritten ? whole : Math.min(whole, written));
     },
-    async recall(records) {
-      const { data } = await records.listRecords({ limit: RECALLED_MAX, cursor: null }, {});
-      for (const { kind, usage, model_requested, model_served, timings_us: at } of data) {
+    recall(records) {
+      for (const { kind, usage, model_requested, model_served, timings_us: at } of records) {
         if (kind !== 'exchange' || (usage.source !== 'reported' && usage.source !== 'drained')) continue;
         const tookMs = (at.total - (at.connected ?? at.admitted ?? 0)) / 1000;
         learn({ models: [model_requested, model_served], raw: usage.raw, replies: 1, tookMs });

@@ -5,6 +5,7 @@ import type { Clock } from '../domain/clock.ts';
 import type { CostTally } from '../domain/cost-tally.ts';
 import type { Endpoint } from '../domain/endpoint.ts';
 import type { Charge, Entry, Outcome } from '../domain/entry.ts';
+import type { ExchangeRecord } from '../domain/exchange-record.ts';
 import { type ExchangeId, newId } from '../domain/id.ts';
 import type { Caller } from '../domain/key.ts';
 import type { LedgerStore, Posted } from '../domain/ledger-store.ts';
@@ -23,6 +24,7 @@ import { type LateCharge, lateEntry } from './late-entry.ts';
 import { openLocalPosting } from './local-posting.ts';
 import { type PostingParts, openPosting, tallyOf } from './posting.ts';
 import { type Drift, findDrift } from './rebuild.ts';
+import { openInputFiles } from './input-files.ts';
 import { openReplyLengths } from './reply-lengths.ts';
 import { type SpendPage, type SpendQuery, type SpendReport, type SpendRow, openReport } from './report.ts';
 import { openSharedBook } from './shared-book.ts';
@@ -57,6 +59,8 @@ export type Held =
 export interface Ledger {
   /** Whether a budget may refuse what this caller asks there: then what decides about its cost must be read first. */
   mayRefuse(caller: Caller, endpoint: Endpoint | undefined, model: string | null): boolean;
+  /** A record is about to be written, or was long ago: what it tells of an uploaded file counts when work on that begins. */
+  seeFile(record: ExchangeRecord): void;
   /** What this exchange may cost at most: what `hold` wants to know. Nothing where no budget binds it. */
   worstCase(ask: WorstCaseAsk): Worst | { readonly refusal: Refusal };
   /** Sets aside in all budgets that bind the exchange, or in none. At once, but where budgets are shared or an end user is new. */
@@ -187,7 +191,8 @@ export async function openLedger(parts: LedgerParts): Promise<Ledger> {
 
   const lengths = openReplyLengths();
   const spending = openReport(store, clock);
-  const worstCases = openWorstCases(lengths.of);
+  const files = openInputFiles();
+  const worstCases = openWorstCases({ outputOf: lengths.of, fileOf: files.find });
   /** Of exchanges that are held: whose replies are learnt from. */
   const models = new Map<ExchangeId, string>();
 
@@ -296,6 +301,7 @@ export async function openLedger(parts: LedgerParts): Promise<Ledger> {
 
   return {
     mayRefuse: (caller, endpoint, model) => planFor(caller, endpoint, model).isHard,
+    seeFile: files.see,
     worstCase(ask) {
       const plan = planFor(ask.caller, ask.endpoint, ask.model);
       const isAsked = plan !== NO_PLAN || ask.caller.key.onUnpriced !== 'allow';

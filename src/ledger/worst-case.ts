@@ -1,6 +1,7 @@
 // What an exchange may cost at most, as far as its request tells: what is set aside for it. Never called where no budget binds.
 import type { Endpoint } from '../domain/endpoint.ts';
 import type { RequestFacts } from '../domain/facts.ts';
+import type { InputFile } from '../domain/input-file.ts';
 import type { Caller } from '../domain/key.ts';
 import { type Money, divideUp } from '../domain/money.ts';
 import type { PriceQuery, Prices } from '../domain/price.ts';
@@ -29,8 +30,9 @@ export interface Worst {
 export const NOTHING_TO_PAY: Worst = { money: 0n, tokens: 0 };
 const UNKNOWN: Worst = { money: null, tokens: null };
 
-/** A token is hardly ever less than this many bytes of JSON. */
+/** A token is hardly ever less than this many bytes of JSON; of those that are sent as numbers each takes two at least. */
 const TOKENS_PER_5_BYTES = 2;
+const BYTES_PER_TOKEN_NUMBER = 2;
 /** For a model that nobody knows the longest reply of. */
 const OUTPUT_TOKENS_MAX = 128_000;
 /** For a model that reads from elsewhere, and that nobody knows how much it reads. */
@@ -45,7 +47,22 @@ const SOCKET_TEXT_TOKENS = 4000;
 /** No codec in use needs fewer bytes for a second. */
 const SOUND_BYTES_PER_SECOND = 1000;
 const SPEECH_TOKENS_PER_CHARACTER = 4;
+/** Of 1536 x 1024 at most, by quality; larger ones by their pixels. */
 const IMAGE_TOKENS: Readonly<Record<string, number>> = { low: 408, medium: 1584, high: 6240 };
+const IMAGE_PIXELS = 1536 * 1024;
+/** Three pictures on the way to one, in a stream. */
+const PARTIAL_IMAGES_TOKENS = 3 * 100;
+/** What the image tool may draw with; the dearest of them counts. */
+const IMAGE_TOOL_MODELS = ['gpt-image-1', 'gpt-image-1.5', 'gpt-image-2'];
+/** Chat models that search once for each request, whatever it asks. */
+const SEARCHING: readonly (readonly [name: string, meter: Meter])[] = [
+  ['-search-preview', 'web_search_preview_calls'],
+  ['-search-api', 'web_search_calls'],
+];
+/** Where the upstream is to choose how often it trains with a file: thrice, and more with few examples. */
+const EPOCHS = 3;
+const EPOCHS_MAX = 25;
+const EXAMPLES_MIN = 100;
 
 /** Below this no model's rates depend on how much is sent, so that rates found once are good for all; above, it is priced as it is. */
 const FLAT_TOKENS_MAX = 100_000;
@@ -58,8 +75,14 @@ export interface WorstCases {
   of(ask: WorstCaseAsk, isBinding: boolean): Worst | { readonly refusal: Refusal };
 }
 
-/** @param outputOf what a model's replies were long so far, with a margin; null while too few were seen */
-export function openWorstCases(outputOf: (model: string) => number | null): WorstCases {
+export interface WorstCaseParts {
+  /** What a model's replies were long so far, with a margin; null while too few were seen. */
+  readonly outputOf: (model: string) => number | null;
+  /** What an uploaded file asks for; null where nobody knows. */
+  readonly fileOf: (id: string) => InputFile | null;
+}
+
+export function openWorstCases({ outputOf, fileOf }: WorstCaseParts): WorstCases {
   const rates = new Map<string, { readonly rates: Rates; readonly untilMs: number }>();
 
   function of(ask: WorstCaseAsk, isBinding: boolean): Worst | { readonly refusal: Refusal } {
@@ -79,6 +102,7 @@ export function openWorstCases(outputOf: (model: string) => number | null): Wors
 
   function metered(ask: WorstCaseAsk, endpoint: Endpoint): Worst | { readonly refusal: Refusal } {
     const { facts, model } = ask;
+    if (endpoint.group === 'batches') return batch(ask);
     if (model === null) return UNKNOWN;
     if (endpoint.transport === 'websocket') return socket(ask, model);
     switch (endpoint.group) {
@@ -88,13 +112,21 @@ export function openWorstCases(outputOf: (model: string) => number | null): Wors
         return images(ask, model);
       case 'videos':
         return videos(ask);
-      case 'batches':
       case 'fine_tuning':
+        return training(ask);
       case 'vector_stores':
       case 'containers':
         return UNKNOWN;
       case 'embeddings':
-        return tokens(ask, model, inputOf(facts), 0);
+        return tokens(ask, model, numbersIn(facts), 0);
+      case 'completions': {
+        // Tokens may be sent as numbers, and each of several prompts may be as long as the model reads.
+        const most = ask.prices.maxInputTokens(model);
+        const input = numbersIn(facts);
+        const output = outputTokens(ask, model);
+        if (typeof output !== 'number') return output;
+        return tokens(ask, model, most === null ? input : Math.min(input, most * repliesOf(facts)), output);
+      }
       default: {
         const input = inputTokens(ask, model);
         if (typeof input !== 'number') return input;
@@ -117,40 +149,96 @@ export function openWorstCases(outputOf: (model: string) => number | null): Wors
     return { refusal: new Refusal('bad_request', message) };
   }
 
-  function outputTokens({ caller, facts, prices }: WorstCaseAsk, model: string): number | { refusal: Refusal } {
-    const count = Math.max(1, facts?.count ?? 1);
+  function outputTokens(ask: WorstCaseAsk, model: string): number | { refusal: Refusal } {
+    const { facts, prices } = ask;
+    const count = repliesOf(facts);
     const most = prices.maxOutputTokens(model);
     const asked = facts?.maxOutputTokens ?? null;
     if (asked !== null) return (most === null ? asked : Math.min(asked, most)) * count;
+    const each = unboundedTokens(ask, model);
+    return typeof each === 'number' ? each * count : each;
+  }
+
+  /** Of a reply that its request does not bound. */
+  function unboundedTokens({ caller, prices }: WorstCaseAsk, model: string): number | { refusal: Refusal } {
+    const most = prices.maxOutputTokens(model) ?? OUTPUT_TOKENS_MAX;
     switch (caller.key.onUnbounded) {
       case 'refuse': {
         const message =
-          "This key may only ask for replies of a bounded length: set max_completion_tokens (max_output_tokens for responses), or let the operator set the key's on_unbounded.";
+          "This key may only ask for replies of a bounded length: set max_completion_tokens (max_output_tokens for responses), in a batch on each of its lines, or let the operator set the key's on_unbounded.";
         return { refusal: new Refusal('bad_request', message, { param: 'max_completion_tokens' }) };
       }
-      case 'learned': {
-        const learnt = outputOf(model);
-        return (learnt ?? most ?? OUTPUT_TOKENS_MAX) * count;
-      }
+      case 'learned':
+        return outputOf(model) ?? most;
       case 'assume_max':
-        return (most ?? OUTPUT_TOKENS_MAX) * count;
+        return most;
     }
   }
 
   function withTools(ask: WorstCaseAsk, model: string, input: number, output: number): Worst {
     const { facts } = ask;
     const hosted = (facts?.tools ?? []).filter((tool) => !OWN_TOOLS.has(tool));
+    const searching = SEARCHING.find(([name]) => model.includes(name));
+    if (hosted.length === 0 && searching !== undefined) {
+      const fee = priceOf(ask, [{ meter: searching[1], quantity: 1n }]) ?? 0n;
+      const worst = tokens(ask, model, input + TOOL_CALL_TOKENS, output);
+      return { ...worst, money: worst.money === null ? null : worst.money + fee };
+    }
     if (hosted.length === 0) return tokens(ask, model, input, output);
     const calls = facts?.maxToolCalls ?? TOOL_CALLS;
     const worst = tokens(ask, model, input + calls * TOOL_CALL_TOKENS, output);
     let fee = 0n;
     for (const tool of hosted) {
-      const meter = TOOL_METERS[tool.replace(/_\d{4}_\d\d_\d\d$/, '')];
-      const cost = meter === undefined ? null : priceOf(ask, [{ meter, quantity: quantityOf(meter, calls) }]);
+      const cost = tool === 'image_generation' ? drawn(ask, calls) : feeOf(ask, tool, calls);
       // The dearest of the tools may be the one that is called each time.
       if (cost !== null && cost > fee) fee = cost;
     }
     return { ...worst, money: worst.money === null ? null : worst.money + fee };
+  }
+
+  function feeOf(ask: WorstCaseAsk, tool: string, calls: number): Money | null {
+    const meter = TOOL_METERS[tool.replace(/_\d{4}_\d\d_\d\d$/, '')];
+    return meter === undefined ? null : priceOf(ask, [{ meter, quantity: quantityOf(meter, calls) }]);
+  }
+
+  /** By a model of its own, which the tool may name. */
+  function drawn(ask: WorstCaseAsk, calls: number): Money | null {
+    const quantity = BigInt(calls * (IMAGE_TOKENS['high']! + PARTIAL_IMAGES_TOKENS));
+    const amounts = IMAGE_TOOL_MODELS.map((model) => priceOf({ ...ask, model }, [{ meter: 'output_image', quantity }]));
+    return amounts.reduce((most, each) => (each !== null && (most === null || each > most) ? each : most), null);
+  }
+
+  /** All lines of its file, at the price of batches. */
+  function batch(ask: WorstCaseAsk): Worst | { readonly refusal: Refusal } {
+    const work = ask.facts?.work ?? null;
+    const file = work === null ? null : fileOf(work.fileId);
+    if (file === null || file.model === null) return UNKNOWN;
+    const { model } = file;
+    const of: WorstCaseAsk = { ...ask, model };
+    const mostRead = ask.prices.maxInputTokens(model) ?? INPUT_TOKENS_MAX;
+    const input = Math.ceil((file.bytes * TOKENS_PER_5_BYTES) / 5) + file.linesReadingElsewhere * mostRead;
+    const { makes, unboundedReplies } = file;
+    const each = unboundedReplies === 0 ? 0 : makes === 'text' ? unboundedTokens(of, model) : IMAGE_TOKENS['high']!;
+    if (typeof each !== 'number') return each;
+    const output = makes === 'nothing' ? 0 : file.outputTokens + unboundedReplies * each;
+    // A sum of many says nothing of how long each of them is: but where one alone may be long.
+    const isSum = file.linesReadingElsewhere === 0 && (file.lineBytesMax * TOKENS_PER_5_BYTES) / 5 <= FLAT_TOKENS_MAX;
+    const how = { mode: 'batch', isSum } as const;
+    const given = dearest(of, INPUTS, input, [], how);
+    const both = given && output > 0 ? dearest(of, OUTPUTS, output, [given.reading], how) : given;
+    return { money: both?.money ?? given?.money ?? null, tokens: input + output };
+  }
+
+  /** The tokens of its file as often as it is trained with. */
+  function training(ask: WorstCaseAsk): Worst {
+    const work = ask.facts?.work ?? null;
+    const file = work === null ? null : fileOf(work.fileId);
+    if (work === null || file === null || work.isTimed) return UNKNOWN;
+    const few = Math.min(EPOCHS_MAX, Math.ceil(EXAMPLES_MIN / file.lines));
+    const epochs = work.epochs ?? Math.max(EPOCHS, few);
+    const trained = Math.ceil((file.bytes * TOKENS_PER_5_BYTES) / 5) * Math.max(1, Math.ceil(epochs));
+    if (!Number.isSafeInteger(trained)) return UNKNOWN;
+    return { money: priceOf(ask, [{ meter: 'training', quantity: BigInt(trained) }]), tokens: trained };
   }
 
   function tokens(ask: WorstCaseAsk, model: string, input: number, output: number): Worst {
@@ -190,7 +278,8 @@ export function openWorstCases(outputOf: (model: string) => number | null): Wors
       if (spoken !== null) return { money: spoken, tokens: 0 };
       return tokens(ask, model, characters, characters * SPEECH_TOKENS_PER_CHARACTER);
     }
-    const seconds = Math.ceil((facts?.bodyBytes ?? 0) / SOUND_BYTES_PER_SECOND);
+    // What a container tells may be too little, and is no bound: it counts where it is more.
+    const seconds = Math.ceil(Math.max((facts?.bodyBytes ?? 0) / SOUND_BYTES_PER_SECOND, facts?.audioSeconds ?? 0));
     const heard = priceOf(ask, [{ meter: 'transcribed_seconds', quantity: BigInt(seconds) * 1000n }]);
     if (heard !== null) return { money: heard, tokens: 0 };
     return tokens(ask, model, seconds * SOUND_TOKENS_PER_SECOND, seconds * SOUND_TOKENS_PER_SECOND);
@@ -198,13 +287,14 @@ export function openWorstCases(outputOf: (model: string) => number | null): Wors
 
   function images(ask: WorstCaseAsk, model: string): Worst {
     const { facts } = ask;
-    const count = Math.max(1, facts?.count ?? 1);
+    const count = repliesOf(facts);
     const quality = facts?.quality ?? null;
     const variant = `${facts?.size ?? '1024x1024'}/${quality ?? 'standard'}`;
     const whole = priceOf(ask, [{ meter: 'images', quantity: BigInt(count), variant }]);
     if (whole !== null) return { money: whole, tokens: 0 };
-    const each = IMAGE_TOKENS[quality ?? 'high'] ?? IMAGE_TOKENS['high']!;
-    return tokens(ask, model, inputOf(facts), count * each);
+    const each = (IMAGE_TOKENS[quality ?? 'high'] ?? IMAGE_TOKENS['high']!) * timesUsual(facts?.size ?? null);
+    const partial = facts?.isStream === true ? PARTIAL_IMAGES_TOKENS : 0;
+    return tokens(ask, model, inputOf(facts), count * (Math.ceil(each) + partial));
   }
 
   function videos(ask: WorstCaseAsk): Worst {
@@ -251,6 +341,7 @@ const TOOL_METERS: Readonly<Record<string, Meter>> = {
   web_search_preview: 'web_search_preview_calls',
   file_search: 'file_search_calls',
   code_interpreter: 'container_1g_seconds',
+  shell: 'container_1g_seconds',
 };
 /** A container is billed for twenty minutes, whatever runs in it. */
 const CONTAINER_MS = 20n * 60n * 1000n;
@@ -274,28 +365,50 @@ function inputOf(facts: RequestFacts | null): number {
   return Math.ceil(((facts?.bodyBytes ?? 0) * TOKENS_PER_5_BYTES) / 5);
 }
 
+function numbersIn(facts: RequestFacts | null): number {
+  return Math.ceil((facts?.bodyBytes ?? 0) / BYTES_PER_TOKEN_NUMBER);
+}
+
+function repliesOf(facts: RequestFacts | null): number {
+  return Math.max(1, facts?.count ?? 1);
+}
+
+/** How many times as many pixels a picture has as the largest of the usual sizes. */
+function timesUsual(size: string | null): number {
+  const [, width, height] = /^(\d{1,5})x(\d{1,5})$/.exec(size ?? '') ?? [];
+  return width === undefined ? 1 : Math.max(1, (Number(width) * Number(height)) / IMAGE_PIXELS);
+}
+
+type How = Pick<PriceQuery, 'mode' | 'isSum'>;
+const USUALLY: How = { mode: 'standard' };
+
 function dearest(
   ask: WorstCaseAsk,
   meters: readonly Meter[],
   quantity: number,
   beside: readonly Reading[],
+  how: How = USUALLY,
 ): { readonly money: Money; readonly reading: Reading } | null {
   let most: { readonly money: Money; readonly reading: Reading } | null = null;
   for (const meter of meters) {
     const reading: Reading = { meter, quantity: BigInt(quantity) };
-    const money = priceOf(ask, [...beside, reading]);
+    const money = priceOf(ask, [...beside, reading], how);
     if (money !== null && (most === null || money > most.money)) most = { money, reading };
   }
   return most;
 }
 
 /** At the tier that is asked for, or at the usual one where that is dearer: a cheaper one is not always given. */
-function priceOf({ prices, model, at, host, facts, caller }: WorstCaseAsk, readings: readonly Reading[]): Money | null {
+function priceOf(
+  { prices, model, at, host, facts, caller }: WorstCaseAsk,
+  readings: readonly Reading[],
+  how: How = USUALLY,
+): Money | null {
   const query: PriceQuery = {
     model,
     at,
     serviceTier: null,
-    mode: 'standard',
+    ...how,
     host,
     teamId: caller.team.id,
     keyId: caller.key.id,

@@ -22,6 +22,7 @@ import {
   TOOLS,
 } from './request-members.ts';
 import type { RequestScan, RequestScanOptions } from './request-scan.ts';
+import { UploadedLines } from './uploaded-lines.ts';
 
 const NOTHING = Buffer.alloc(0);
 const HEAD_BYTES_MAX = 16 * 1024;
@@ -56,6 +57,9 @@ export class FormScan implements RequestScan {
   /** Of the recording that goes by, and of the one that did. */
   #recording: AudioLength | null = null;
   #recordings: AudioLength[] = [];
+  /** Of the file of lines that goes by, and of the one that did. */
+  #lines: UploadedLines | null = null;
+  #linesOfFile: UploadedLines | null = null;
   #bytes = 0;
   #isWhole = false;
 
@@ -88,12 +92,14 @@ export class FormScan implements RequestScan {
     const [recording, ...others] = this.#recordings;
     const isMeasured = this.#state === 'end' && recording !== undefined && others.length === 0;
     this.#members.audioSeconds = isMeasured ? recording.seconds() : null;
-    return this.#members.facts({
+    const facts = this.#members.facts({
       isWhole: this.#isWhole,
       isReadable: this.#state !== 'broken',
       hasDuplicates: this.#members.hasDuplicates,
       bodyBytes: this.#options.announcedBytes ?? this.#bytes,
     });
+    const lines = this.#state === 'end' ? this.#linesOfFile : null;
+    return lines === null ? facts : { ...facts, inputFile: lines.told() };
   }
 
   usagePlace(): null {
@@ -124,7 +130,7 @@ export class FormScan implements RequestScan {
     }
     this.#keep(seen.subarray(from, at));
     if (this.#slot !== NO_SLOT) this.#endField();
-    this.#recording = null;
+    this.#recording = this.#lines = null;
     this.#state = 'head';
     return at + this.#delimiter.length;
   }
@@ -171,6 +177,7 @@ export class FormScan implements RequestScan {
       this.#state = 'broken';
     if (isFile && this.#options.measuresAudio === true && this.#recordings.length < RECORDINGS_MAX)
       this.#recordings.push((this.#recording = new AudioLength('')));
+    if (isFile && this.#options.readsLines === true) this.#linesOfFile ??= this.#lines = new UploadedLines();
     if (this.#slot === NO_SLOT) return;
     this.#members.begin(this.#slot);
     this.#value = [];
@@ -179,6 +186,7 @@ export class FormScan implements RequestScan {
 
   #keep(bytes: Buffer): void {
     this.#recording?.feed(bytes);
+    this.#lines?.feed(bytes);
     if (this.#slot === NO_SLOT || bytes.length === 0) return;
     this.#valueBytes += bytes.length;
     if (this.#valueBytes <= this.#bytesMax()) this.#value.push(Buffer.from(bytes));

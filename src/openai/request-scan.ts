@@ -22,6 +22,10 @@ export interface RequestScanOptions {
   readonly looksForFiles?: boolean;
   /** Billed by how long its file lasts: a recording. */
   readonly measuresAudio?: boolean;
+  /** Its file may have lines that work is started on later. */
+  readonly readsLines?: boolean;
+  /** It may start work on a file. */
+  readonly startsWork?: boolean;
 }
 
 /** A change of the body, in bytes from its beginning. */

@@ -4,6 +4,7 @@ import { FormScan } from './request-form.ts';
 import { JsonScan } from './request-json.ts';
 import { Members } from './request-members.ts';
 import type { RequestScan, RequestScanOptions } from './request-scan.ts';
+import { WorkScan } from './request-work.ts';
 
 export type { RequestScan } from './request-scan.ts';
 
@@ -28,9 +29,9 @@ export function scanRequest(
     if (boundary === '' || boundary.length > BOUNDARY_BYTES_MAX) return new UnreadScan(options, false);
     return new FormScan(boundary, options);
   }
-  return type === '' || type.includes('json')
-    ? new JsonScan(options)
-    : new UnreadScan(options, type === SESSION_DESCRIPTION);
+  if (type !== '' && !type.includes('json')) return new UnreadScan(options, type === SESSION_DESCRIPTION);
+  const scan = new JsonScan(options);
+  return options.startsWork === true ? new WorkScan(scan) : scan;
 }
 
 /** Of a request without a body: nothing stands in it, for certain. */

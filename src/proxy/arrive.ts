@@ -1,6 +1,6 @@
 // The first step: a request becomes an arrival, and what can be told of it without a caller is told.
 import type { Clock } from '../domain/clock.ts';
-import type { Endpoint } from '../domain/endpoint.ts';
+import type { Endpoint, EndpointGroup } from '../domain/endpoint.ts';
 import type { Arrival } from '../domain/exchange.ts';
 import type { RequestFacts } from '../domain/facts.ts';
 import { newId } from '../domain/id.ts';
@@ -51,12 +51,16 @@ export function scanBody(arrival: Arrival, first: BodyPart, looksForFiles: boole
       countsInput: endpoint?.streamedBy === 'body.stream_format',
       looksForFiles,
       measuresAudio: isOfRecording(endpoint),
+      readsLines: endpoint?.group === 'files' && endpoint.method === 'POST',
+      startsWork: endpoint?.billing === 'deferred' && WORKS_ON_FILES.has(endpoint.group),
     },
   );
   scan.feed(first.bytes);
   if (first.isWhole) scan.end();
   return scan;
 }
+
+const WORKS_ON_FILES = new Set<EndpointGroup>(['batches', 'fine_tuning']);
 
 /** A transcription or translation of what is uploaded. */
 function isOfRecording(endpoint: Endpoint | undefined): boolean {

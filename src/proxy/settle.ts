@@ -9,8 +9,9 @@ import {
   type ObjectRecord,
 } from '../domain/exchange-record.ts';
 import type { Admission, Arrival, Attempt, Observation, Settlement } from '../domain/exchange.ts';
-import type { ReplyFacts } from '../domain/facts.ts';
+import type { ReplyFacts, RequestFacts } from '../domain/facts.ts';
 import type { ExchangeId } from '../domain/id.ts';
+import { inputFileRecord } from '../domain/input-file.ts';
 import type { Caller } from '../domain/key.ts';
 import { formatUsd } from '../domain/money.ts';
 import type { Cost } from '../domain/price.ts';
@@ -130,7 +131,7 @@ function objectsOf(
   if (facts === null || status === null || status >= 300) return NO_OBJECTS;
   // The upstream may tell later what it used.
   const kept = isGuess(usage, cost) && facts.id !== null ? kindKeptBy(arrival.endpoint, asked) : null;
-  const made = kept === null ? madeBy(arrival, facts) : [{ kind: kept, id: facts.id! }];
+  const made = kept === null ? madeBy(arrival, facts, asked) : [{ kind: kept, id: facts.id! }];
   const containers = facts.containers.length === 0 ? NO_OBJECTS : containersIn(facts);
   if ((cost.state !== 'pending' && kept === null) || made.length === 0) return [...made, ...containers];
   const [seconds, size] = [asked?.seconds ?? null, asked?.size ?? null];
@@ -145,9 +146,16 @@ function isGuess({ source }: Usage, { state }: Cost): boolean {
   return source === 'estimated' || (source === 'absent' && state === 'unpriced');
 }
 
-function madeBy({ endpoint }: Arrival, facts: ReplyFacts | null): readonly ObjectRecord[] {
+function madeBy(
+  { endpoint }: Arrival,
+  facts: ReplyFacts | null,
+  asked: RequestFacts | null = null,
+): readonly ObjectRecord[] {
   const kind = facts === null || facts.id === null ? null : kindMadeBy(endpoint);
-  return kind === null ? NO_OBJECTS : [{ kind, id: facts!.id! }];
+  if (kind === null) return NO_OBJECTS;
+  const file = asked?.inputFile ?? null;
+  const made: ObjectRecord = { kind, id: facts!.id! };
+  return [file === null ? made : { ...made, input: inputFileRecord(file) }];
 }
 
 function containersIn({ containers }: ReplyFacts): readonly ObjectRecord[] {
