@@ -41,6 +41,8 @@ interface Odd {
   readonly state?: string;
   readonly usd?: string | null;
   readonly why?: string | null;
+  /** Its head goes before its cost is known. */
+  readonly isLarge?: boolean;
 }
 
 const chat = (more: object = {}, model = 'gpt-5.4-nano') => json({ model, messages: MESSAGES, ...more });
@@ -619,6 +621,284 @@ const ROWS: readonly Odd[] = [
     usd: '0.034347',
   },
   {
+    name: 'completions with several choices',
+    path: '/completions',
+    asked: json({ model: 'gpt-3.5-turbo', prompt: ['a', 'b'], n: 2, echo: true }),
+    answer: asJson({ object: 'text_completion', model: 'gpt-3.5-turbo-0125', choices: [], usage: chatTokens(9, 2) }),
+    readings: { input_text: '9', output_text: '2' },
+    usd: '0.0000075',
+  },
+  {
+    name: 'completions streamed with names',
+    path: '/completions',
+    asked: json({ model: 'gpt-3.5-turbo', prompt: 'a', stream: true }),
+    answer: asEvents(
+      unnamed(
+        { object: 'text_completion', model: 'gpt-3.5-turbo', choices: [{ text: 'x' }] },
+        { object: 'text_completion', model: 'gpt-3.5-turbo', choices: [], usage: chatTokens(9, 2) },
+      ),
+    ),
+    readings: { input_text: '9', output_text: '2' },
+    usd: '0.0000075',
+  },
+  {
+    name: 'a custom tool and MCP calls',
+    path: '/responses',
+    asked: respond({ tools: [{ type: 'mcp' }, { type: 'custom' }] }),
+    answer: asJson(
+      responseOf({
+        tools: [{ type: 'mcp' }],
+        output: [
+          { type: 'mcp_call' },
+          { type: 'mcp_list_tools' },
+          { type: 'custom_tool_call' },
+          { type: 'function_call' },
+          { type: 'computer_call' },
+        ],
+        usage: tokens(9, 2),
+      }),
+    ),
+    readings: { input_text: '9', output_text: '2' },
+    usd: '0.000038',
+  },
+  {
+    name: 'searches of all kinds',
+    path: '/responses',
+    asked: respond({ tools: [{ type: 'web_search' }] }),
+    answer: asJson(
+      responseOf({
+        output: [
+          { type: 'web_search_call', action: { type: 'search', query: 'a', sources: [{ type: 'url' }] } },
+          { type: 'web_search_call', action: { type: 'open_page', url: 'x' } },
+          { type: 'web_search_call', action: { type: 'find_in_page' } },
+          { type: 'web_search_call', action: { type: 'find' } },
+          { type: 'web_search_call', status: 'completed' },
+        ],
+        usage: tokens(9, 2),
+      }),
+    ),
+    readings: { input_text: '9', output_text: '2', web_search_calls: '2' },
+    usd: '0.020038',
+  },
+  {
+    name: 'a search of the preview tool',
+    path: '/responses',
+    asked: respond({ tools: [{ type: 'web_search_preview' }] }),
+    answer: asJson(
+      responseOf({
+        tools: [{ type: 'web_search_preview' }],
+        output: [{ type: 'web_search_call', action: { type: 'search' } }],
+        usage: tokens(9, 2),
+      }),
+    ),
+    readings: { input_text: '9', output_text: '2', web_search_preview_calls: '1' },
+    usd: '0.025038',
+  },
+  {
+    name: 'fast as the reply tier',
+    path: '/responses',
+    asked: respond({ service_tier: 'priority' }),
+    answer: asJson(responseOf({ service_tier: 'fast', usage: tokens(9, 2) })),
+    readings: { input_text: '9', output_text: '2' },
+    usd: '0.000076',
+  },
+  {
+    name: 'a tier that another event of the stream corrects',
+    path: '/responses',
+    asked: respond({ stream: true, service_tier: 'flex' }),
+    answer: asEvents(
+      named(
+        { type: 'response.created', response: responseOf({ service_tier: 'auto', usage: null }) },
+        { type: 'response.completed', response: responseOf({ service_tier: 'flex', usage: tokens(1000, 200) }) },
+      ),
+    ),
+    readings: { input_text: '1000', output_text: '200' },
+    usd: '0.002',
+  },
+  {
+    name: 'a response whose instructions are a megabyte',
+    isLarge: true,
+    path: '/responses',
+    asked: respond(),
+    answer: asJson(
+      responseOf({
+        instructions: '"usage":{"input_tokens":9}'.repeat(40_000),
+        text: { format: { schema: { usage: { input_tokens: 7 } } } },
+        metadata: { usage: 'none' },
+        usage: tokens(9, 2),
+      }),
+    ),
+    readings: { input_text: '9', output_text: '2' },
+    usd: '0.000038',
+  },
+  {
+    name: 'a compaction with its own model',
+    path: '/responses/compact',
+    asked: respond(),
+    answer: asJson({ id: 'resp_2', object: 'response.compaction', output: [], usage: tokens(9, 2) }),
+    readings: { input_text: '9', output_text: '2' },
+    usd: '0.000038',
+  },
+  {
+    name: 'an error that reports usage',
+    path: '/chat/completions',
+    asked: chat(),
+    answer: asJson({ model: 'gpt-5.4-nano', error: { message: 'filtered' }, usage: chatTokens(11, 4) }, 400),
+    readings: SMALL,
+    usd: '0.0000072',
+  },
+  {
+    name: 'an error as an event page',
+    path: '/chat/completions',
+    asked: asking,
+    answer: { status: 503, headers: [['Content-Type', 'text/event-stream']], body: 'data: {"error":{}}\n\n' },
+    readings: null,
+    state: 'free',
+    usd: '0',
+    why: null,
+  },
+  {
+    name: 'a web page in place of a reply',
+    path: '/chat/completions',
+    asked: chat(),
+    answer: raw('<html>', 'text/html'),
+    state: 'estimated',
+  },
+  {
+    name: 'vnd JSON',
+    path: '/chat/completions',
+    asked: chat(),
+    answer: raw(JSON.stringify(LAST), 'application/vnd.openai+json'),
+    readings: SMALL,
+    usd: '0.0000072',
+  },
+  {
+    name: 'a reply that is an array',
+    path: '/chat/completions',
+    asked: chat(),
+    answer: raw(`[${JSON.stringify(LAST)}]`, 'application/json'),
+    state: 'estimated',
+  },
+  {
+    name: 'usage that stands twice',
+    path: '/chat/completions',
+    asked: chat(),
+    answer: raw(
+      `{"model":"gpt-5.4-nano","usage":null,"usage":${JSON.stringify(chatTokens(11, 4))}}`,
+      'application/json',
+    ),
+    readings: SMALL,
+    usd: '0.0000072',
+  },
+  {
+    name: 'a model that stands in capitals',
+    path: '/chat/completions',
+    asked: chat(),
+    answer: asJson({ model: 'GPT-5.4-nano', usage: chatTokens(11, 4) }),
+    readings: SMALL,
+    state: 'unpriced',
+    usd: null,
+    why: 'unknown_model',
+  },
+  {
+    name: 'a model of a fine-tuning',
+    path: '/chat/completions',
+    asked: chat(),
+    answer: asJson({ model: 'ft:gpt-4o-mini-2024-07-18:acme::x', usage: chatTokens(100, 10) }),
+    readings: { input_text: '100', output_text: '10' },
+    state: 'priced',
+  },
+  {
+    name: 'images by count',
+    path: '/images/generations',
+    asked: json({ model: 'dall-e-3', prompt: 'a', quality: 'hd', size: '1792x1024' }),
+    answer: asJson({ created: 1, data: [{ url: 'https://images.example/1' }] }),
+    readings: { 'images/1792x1024/hd': '1' },
+    usd: '0.12',
+  },
+  {
+    name: 'an edit whose cached parts are not told apart',
+    path: '/images/edits',
+    asked: form({ model: 'gpt-image-2', prompt: 'Wider' }, AUDIO),
+    answer: asJson({
+      data: [{ b64_json: 'AAAA' }],
+      usage: tokens(1050, 10, { text_tokens: 50, image_tokens: 1000, cached_tokens: 200 }),
+    }),
+    state: 'partial',
+  },
+  {
+    name: 'moderation of pictures',
+    path: '/moderations',
+    asked: json({ model: 'omni-moderation-latest', input: [{ type: 'image_url' }] }),
+    answer: asJson({ results: [{}], usage: { prompt_tokens: 9 } }),
+    state: 'free',
+    usd: '0',
+    why: null,
+  },
+  {
+    name: 'speech in a stream without its last event',
+    path: '/audio/speech',
+    asked: json({ model: 'gpt-4o-mini-tts', voice: 'a', input: 'Good day.', stream_format: 'sse' }),
+    answer: asEvents(named({ type: 'speech.audio.delta', audio: 'AAAA' } as object)),
+    readings: null,
+    state: 'unpriced',
+    usd: null,
+    why: 'no_usage',
+  },
+  {
+    name: 'speech of a tts-1 in a stream',
+    path: '/audio/speech',
+    asked: json({ model: 'tts-1-hd', voice: 'a', input: 'Grüße 😀', stream_format: 'sse' }),
+    answer: asEvents(named({ type: 'speech.audio.done' } as object)),
+    readings: { speech_characters: '7' },
+    usd: '0.00021',
+  },
+  {
+    name: 'a diarized transcription',
+    path: '/audio/transcriptions',
+    asked: form({ model: 'gpt-4o-transcribe-diarize', response_format: 'diarized_json' }, AUDIO),
+    answer: asJson({
+      text: 'x',
+      duration: 42.7,
+      segments: [],
+      usage: {
+        type: 'tokens',
+        input_tokens: 14,
+        input_token_details: { text_tokens: 4, audio_tokens: 10 },
+        output_tokens: 45,
+        total_tokens: 59,
+      },
+    }),
+    readings: { input_text: '4', input_audio: '10', output_text: '45' },
+    state: 'priced',
+  },
+  {
+    name: 'input tokens that are counted',
+    path: '/responses/input_tokens',
+    asked: respond(),
+    answer: asJson({ object: 'response.input_tokens', input_tokens: 99 }),
+    state: 'free',
+    usd: '0',
+    why: null,
+  },
+  {
+    name: 'decisions',
+    path: '/decisions',
+    asked: json({ model: 'gpt-6-luna', input: 'a' }),
+    answer: asJson({ model: 'gpt-6-luna', usage: { input_tokens: 100, output_tokens: 10 } }),
+    readings: { input_text: '100', output_text: '10' },
+    usd: '0.000015',
+  },
+  {
+    name: 'a search in a vector store',
+    path: '/vector_stores/vs_1/search',
+    asked: json({ query: 'a' }),
+    answer: asJson({ data: [] }),
+    state: 'unpriced',
+    usd: null,
+    why: 'no_published_price',
+  },
+  {
     name: 'HEAD of models',
     method: 'HEAD',
     path: '/models',
@@ -656,6 +936,12 @@ const ROWS: readonly Odd[] = [
   },
 ];
 
+interface Explained {
+  readonly usd: string | null;
+  readonly state: string;
+  readonly reproduced: boolean | null;
+}
+
 describe('a reply', () => {
   for (const {
     name,
@@ -667,6 +953,7 @@ describe('a reply', () => {
     state = 'priced',
     usd,
     why,
+    isLarge = false,
   } of ROWS) {
     test(`${name}: ${usd ?? state}`, async () => {
       const { reply, record } = await cost.exchange(
@@ -682,8 +969,13 @@ describe('a reply', () => {
         assertLines(record);
         const header = valueOf(reply.headers, 'x-throughway-cost-usd');
         const isStream = /event-stream/i.test(valueOf(reply.headers, 'content-type') ?? '');
-        assert.equal(header, isStream ? undefined : told.usd);
+        assert.equal(header, isStream || isLarge ? undefined : told.usd);
       }
+      const explained = await cost.stand.gateway.adminFetch(`/admin/v1/exchanges/${record.id}/cost`);
+      assert.equal(explained.status, 200);
+      const { usd: again, state: stateAgain, reproduced } = (await explained.json()) as Explained;
+      assert.deepEqual([again, stateAgain], [told.usd, told.state]);
+      assert.equal(reproduced, told.lines.length > 0 ? true : null);
     });
   }
 });
