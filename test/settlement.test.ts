@@ -481,6 +481,79 @@ test('a process that dies between reading and entering leaves work that the next
   await assertNoDrift();
 });
 
+test('a month after work was settled it is forgotten, and whoever tells of it then causes nothing', async () => {
+  await startWork(replica, told(AT), 'response', 'resp_1');
+  await startWork(replica, told(AT), 'container', 'cntr_1');
+  upstream.answers.set('/v1/responses/resp_1', { body: responseObject('resp_1', 'completed', { usage: E14_USAGE }) });
+  const at = AT / 1000;
+  const box = { id: 'cntr_1', status: 'expired', created_at: at, last_active_at: at + 60, memory_limit: '1g' };
+  upstream.answers.set('/v1/containers/cntr_1', { body: box });
+  await lookAfter(MINUTE);
+  const settled = await usdOf();
+  assert.equal(settled.length, 2);
+  await lookAfter(30 * DAY - 1);
+  assert.equal((await replica.store.work.count()).length, 2);
+  await lookAfter(HOUR);
+  assert.deepEqual(await replica.store.work.count(), []);
+  const facts = { ...NOTHING_SEEN, status: 'completed', model: 'gpt-6.1-sol', usages: [E14_USAGE] };
+  const asked = upstream.asked.length;
+  await replica.close();
+  replica = await openReplica({ dataDir: dir.path, clock, upstream });
+  replica.settlement.told({ kind: 'response', id: 'resp_1', isDeleted: false, facts });
+  replica.settlement.told({ kind: 'container', id: 'cntr_1', isDeleted: true, facts: NOTHING_SEEN });
+  await replica.settlement.idle();
+  await replica.ledger.replay();
+  await lookAfter(HOUR);
+  assert.deepEqual([await usdOf(), upstream.asked.length], [settled, asked]);
+});
+
+test('an estimate that the upstream corrects is corrected once, by whichever process lives to do it', async () => {
+  const { id: budget } = await replica.ledger.budgets.create(keyBudget(10n ** 12n));
+  await startWork(replica, told(AT), 'response', 'resp_1', { worst: 10n ** 11n, guess: 10n ** 9n });
+  assert.equal((await replica.ledger.report(ALL)).totals.estimated, 10n ** 9n);
+  upstream.answers.set('/v1/responses/resp_1', { body: responseObject('resp_1', 'completed', { usage: E14_USAGE }) });
+  for (const dies of ['before', 'after'] as const) {
+    await replica.close();
+    let reached = () => {};
+    const isReached = new Promise<void>((resolve) => (reached = resolve));
+    const ledgerOf = (ledger: Ledger) => ({
+      catchUp: () => ledger.catchUp(),
+      async settleLate(late: Parameters<Ledger['settleLate']>[0]) {
+        if (dies === 'after') await ledger.settleLate(late);
+        reached();
+        throw new Error('dead');
+      },
+    });
+    replica = await openReplica({ dataDir: dir.path, clock, upstream, ledgerOf });
+    await lookAfter(HOUR).catch(() => {});
+    await isReached;
+  }
+  await replica.close();
+  replica = await openReplica({ dataDir: dir.path, clock, upstream });
+  await lookAfter(HOUR);
+  const { totals } = await replica.ledger.report(ALL);
+  assert.deepEqual(
+    [totals.exchanges, totals.estimated, formatUsd(totals.measured), (await lateEntries(replica)).length],
+    [1, 0n, '0.0103', 2],
+  );
+  assert.equal((await replica.ledger.budgets.find(budget))?.spent, totals.measured);
+  assert.deepEqual(await replica.store.work.count(), [{ kind: 'response', state: 'settled', count: 1 }]);
+  await assertNoDrift();
+});
+
+test('an estimate whose end nobody learns stands, and is no failure', async () => {
+  const errors: string[] = [];
+  await replica.close();
+  const log = { debug() {}, info() {}, warn() {}, error: (event: string) => errors.push(event) };
+  replica = await openReplica({ dataDir: dir.path, clock, upstream, log });
+  await startWork(replica, told(AT), 'response', 'resp_1', { guess: 5n });
+  upstream.answers.set('/v1/responses/resp_1', { body: responseObject('resp_1', 'in_progress') });
+  for (let at = 0; at <= DAY; at += 15 * MINUTE) await lookAfter(15 * MINUTE);
+  const { totals } = await replica.ledger.report(ALL);
+  assert.deepEqual([totals.estimated, totals.measured, errors], [5n, 0n, []]);
+  assert.deepEqual(await replica.store.work.count(), [{ kind: 'response', state: 'settled', count: 1 }]);
+});
+
 test('the reads of the gateway itself leave records that belong to nobody and cost nothing', async () => {
   const started = told(AT);
   await startWork(replica, started, 'response', 'resp_1');
@@ -527,6 +600,7 @@ describe('replicas on one PostgreSQL', { skip: skipWithoutPostgres() }, () => {
   test('whoever of them hears of an end first, and however many hear of it at once, work is entered once', async () => {
     const databaseUrl = await server.makeDatabase();
     dirs = [makeDir(), makeDir()];
+    const guesses = 4;
     const openOne = (dir: (typeof dirs)[number]) => openReplica({ dataDir: dir.path, clock, upstream, databaseUrl });
     const one = await openOne(dirs[0]!);
     const { id: budget } = await one.ledger.budgets.create(keyBudget(10n ** 13n));
@@ -540,9 +614,16 @@ describe('replicas on one PostgreSQL', { skip: skipWithoutPostgres() }, () => {
       upstream.answers.set(`/v1/responses/${id}`, { body: responseObject(id, 'completed', { usage: E14_USAGE }) });
     }
     upstream.answers.set('/v1/files/file-o/content', { body: outputLine(1, 'gpt-6.1-sol', E14_USAGE) });
+    for (let i = 0; i < guesses; i++) {
+      const id = `guess_${i}`;
+      await startWork(replicas[i % 2]!, told(AT), 'response', id, { worst: 10n ** 11n, guess: 10n ** 9n });
+      upstream.answers.set(`/v1/responses/${id}`, { body: responseObject(id, 'completed', { usage: E14_USAGE }) });
+    }
     clock.turn(MINUTE);
     const facts = { ...NOTHING_SEEN, status: 'completed', model: 'gpt-6.1-sol', usages: [E14_USAGE] };
     for (const { settlement } of replicas) {
+      for (let i = 0; i < guesses; i++)
+        settlement.told({ kind: 'response', id: `guess_${i}`, isDeleted: false, facts });
       for (let i = 0; i < works; i++) {
         const kind = i % 2 === 0 ? 'batch' : 'response';
         for (let n = 0; n < 3; n++) settlement.told({ kind, id: `${kind}_${i}`, isDeleted: false, facts });
@@ -552,12 +633,16 @@ describe('replicas on one PostgreSQL', { skip: skipWithoutPostgres() }, () => {
     clock.turn(HOUR);
     await Promise.all(replicas.map(({ settlement }) => settlement.look()));
     const entries = await lateEntries(one);
-    assert.equal(entries.length, works);
-    const sum = entries.reduce((all, { amount }) => all + amount!, 0n);
-    assert.equal(formatUsd(sum), '0.0927');
+    // Of each estimate one entry that says better, and one that takes it back.
+    assert.equal(entries.length, works + 2 * guesses);
+    const sum = entries.reduce((all, { amount, state }) => (state === 'estimated' ? all : all + amount!), 0n);
+    assert.equal(formatUsd(sum), '0.1339');
     assert.equal((await one.ledger.budgets.find(budget))?.spent, sum);
     const { totals } = await one.ledger.report(ALL);
-    assert.deepEqual([totals.exchanges, totals.pending, totals.measured], [works, 0, sum]);
+    assert.deepEqual(
+      [totals.exchanges, totals.pending, totals.measured, totals.estimated],
+      [works + guesses, 0, sum, 0n],
+    );
     const drift = await one.ledger.findDrift();
     assert.deepEqual([drift.windows, drift.rollups], [[], []]);
     const counts = await one.store.work.count();

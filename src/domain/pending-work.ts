@@ -93,6 +93,12 @@ export interface NextLook {
   readonly progress: WorkProgress;
 }
 
+/**
+ * How long settled work is remembered: what it cost stands in the ledger, where its settle key stays taken. Whoever tells of it later
+ * tells of work that nobody knows, and a record that is read again after so long begins none.
+ */
+export const SETTLED_KEPT_MS = 30 * 86_400_000;
+
 /** The work of all replicas. Rows come to be with the entries of the exchanges that started the work: see LedgerStore.post. */
 export interface WorkStore {
   /** Work that is due and nobody else's, the longest due first; it is this owner's until the lease ends. */
@@ -102,6 +108,8 @@ export interface WorkStore {
   find(settleKey: string): Promise<PendingWork | null>;
   /** To be looked at again; gives the lease back. @returns false where the lease was lost, and nothing is written */
   putOff(settleKey: string, owner: string, next: NextLook): Promise<boolean>;
+  /** Forgets a few of those that were settled before a moment. @returns how many went */
+  forgetSettled(beforeMs: number): Promise<number>;
   /** It is over, whoever holds the lease. */
   end(settleKey: string, state: Exclude<WorkState, 'open'>): Promise<void>;
   /** Bytes that all open vector stores held when they were looked at last. */

@@ -9,6 +9,7 @@ import {
   type WorkStore,
   type WorkProgress,
   type WorkTold,
+  SETTLED_KEPT_MS,
   settleKeyOf,
 } from '../domain/pending-work.ts';
 import type { Prices } from '../domain/price.ts';
@@ -77,6 +78,7 @@ const DEADLINES_MS: Readonly<Record<WorkKind, number | null>> = {
   vector_store: null,
 };
 const LEASE_MS = 120_000;
+const FORGET_EVERY_MS = HOUR_MS;
 /** Looked at together. */
 const LOOKS_MAX = 8;
 const TICK_MS = 1000;
@@ -102,13 +104,22 @@ export function openSettlement(parts: SettlementParts, settings: SettlementSetti
   let looking: Promise<void> | null = null;
   let timer: NodeJS.Timeout | null = null;
   let isClosed = false;
+  let forgetAt = 0;
 
   async function lookAtAllDue(): Promise<void> {
     while (!isClosed) {
       const due = await store.claimDue({ owner, leaseMs: LEASE_MS, limit: LOOKS_MAX });
-      if (due.length === 0) return;
+      if (due.length === 0) break;
       await Promise.all(due.map((work) => lookAfter(work)));
     }
+    await forgetSettled();
+  }
+
+  async function forgetSettled(): Promise<void> {
+    const at = clock.now();
+    if (isClosed || at < forgetAt) return;
+    while ((await store.forgetSettled(at - SETTLED_KEPT_MS)) > 0) if (isClosed) return;
+    forgetAt = at + FORGET_EVERY_MS;
   }
 
   /** The work is ours by its lease. */
@@ -232,7 +243,7 @@ export function openSettlement(parts: SettlementParts, settings: SettlementSetti
 
   async function tick(): Promise<void> {
     try {
-      await look();
+      await (settings.poll ? look() : forgetSettled());
     } catch (error) {
       log.warn('late work is not looked at, will try again', {
         why: error instanceof Error ? error.message : String(error),
@@ -242,10 +253,11 @@ export function openSettlement(parts: SettlementParts, settings: SettlementSetti
   }
 
   function plan(): void {
-    timer = setTimeout(() => void tick(), Math.min(TICK_MS, Math.max(20, settings.firstLookMs)));
+    const everyMs = settings.poll ? Math.min(TICK_MS, Math.max(20, settings.firstLookMs)) : FORGET_EVERY_MS;
+    timer = setTimeout(() => void tick(), everyMs);
     timer.unref();
   }
-  if (settings.poll) plan();
+  plan();
 
   async function receive(request: DownstreamRequest, reply: DownstreamReply): Promise<void> {
     if (inbox === null) {

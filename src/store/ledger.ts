@@ -2,6 +2,7 @@
 import type { Kysely } from 'kysely';
 
 import type { Grain, LedgerStore, LocalSums, RollupDimension, RollupSum } from '../domain/ledger-store.ts';
+import { type NewWork, SETTLED_KEPT_MS } from '../domain/pending-work.ts';
 import { grainMs } from '../domain/rollup.ts';
 import { appendAudit } from './audit.ts';
 import type { Engine } from './engine.ts';
@@ -121,7 +122,7 @@ export function ledgerStore(engine: Engine): LedgerStore {
     post: (entries, works = [], owned = []) =>
       db.transaction().execute(async (tx) => {
         const posted = await post(engine, tx, entries);
-        await beginWork(tx, works);
+        await beginWork(tx, works.filter(isUnforgotten(posted.settleKeys, engine.now())));
         await recordOwners(tx, owned);
         return posted;
       }),
@@ -177,6 +178,11 @@ export function ledgerStore(engine: Engine): LedgerStore {
     holds: engine.name === 'postgres' ? sharedHolds(engine) : null,
     local: engine.name === 'sqlite' ? localSums(engine) : null,
   };
+}
+
+/** What a record began that was entered long ago may be settled and forgotten. */
+function isUnforgotten(fresh: ReadonlySet<string>, now: number): (work: NewWork) => boolean {
+  return ({ exchangeId, startedAt }) => fresh.has(exchangeId) || startedAt > now - SETTLED_KEPT_MS;
 }
 
 function localSums(engine: Engine): LocalSums {

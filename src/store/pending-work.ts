@@ -9,6 +9,9 @@ import type { Schema } from './schema.ts';
 
 const ROWS_MAX = 64;
 
+/** Settled rows that go at once. */
+const FORGET_ROWS = 500;
+
 /** Work that is known already stays as it is. */
 export async function beginWork(tx: Kysely<Schema>, works: readonly NewWork[]): Promise<void> {
   for (let at = 0; at < works.length; at += ROWS_MAX) {
@@ -72,10 +75,24 @@ export function workStore({ db, now, lockRows, lockFreeRows }: Engine): WorkStor
         .executeTakeFirstOrThrow();
       return numUpdatedRows > 0n;
     },
+    async forgetSettled(beforeMs) {
+      const old = db
+        .selectFrom('pending_work')
+        .select('settle_key')
+        .where('state', '=', 'settled')
+        .where('next_look_at', '<', beforeMs)
+        .limit(FORGET_ROWS);
+      const { numDeletedRows } = await db
+        .deleteFrom('pending_work')
+        .where('settle_key', 'in', old)
+        .executeTakeFirstOrThrow();
+      return Number(numDeletedRows);
+    },
     async end(settleKey, state) {
       await db
         .updateTable('pending_work')
-        .set({ state, owner: null, lease_until: 0, bytes: 0 })
+        // The last time that anybody looks at it.
+        .set({ state, owner: null, lease_until: 0, bytes: 0, next_look_at: now() })
         .where('settle_key', '=', settleKey)
         .where('state', '!=', 'settled')
         .execute();

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 
 import type { LedgerStore } from '../../src/domain/ledger-store.ts';
-import type { NewWork, WorkStore } from '../../src/domain/pending-work.ts';
+import { type NewWork, SETTLED_KEPT_MS, type WorkStore } from '../../src/domain/pending-work.ts';
 import type { Engine } from '../../src/store/engine.ts';
 import { ledgerStore } from '../../src/store/ledger.ts';
 import { workStore } from '../../src/store/pending-work.ts';
@@ -118,6 +118,33 @@ onBothEngines('pending work', (open) => {
       { kind: 'batch', state: 'settled', count: 1 },
       { kind: 'batch', state: 'unsettled', count: 1 },
     ]);
+  });
+
+  test('what is settled is forgotten in the end, what is not never, and a record that is read again does not begin it anew', async () => {
+    await ledger.post(
+      [],
+      ['open', 'unsettled', 'old', 'young'].map((name) => aWork(name)),
+    );
+    await work.end('batch:unsettled', 'unsettled');
+    await work.end('batch:old', 'settled');
+    clock.turn(1000);
+    await work.end('batch:young', 'settled');
+    assert.equal(await work.forgetSettled(AT + 1), 1);
+    assert.equal(await work.forgetSettled(AT + 1), 0);
+    for (const [name, isThere] of [
+      ['open', true],
+      ['unsettled', true],
+      ['old', false],
+      ['young', true],
+    ] as const)
+      assert.equal((await work.find(`batch:${name}`)) !== null, isThere, name);
+    await ledger.post([], [aWork('old')]);
+    assert.notEqual(await work.find('batch:old'), null);
+    await work.end('batch:old', 'settled');
+    clock.turn(SETTLED_KEPT_MS + 1);
+    assert.equal(await work.forgetSettled(clock.now() - SETTLED_KEPT_MS), 2);
+    await ledger.post([], [aWork('old')]);
+    assert.equal(await work.find('batch:old'), null);
   });
 
   test('all stores together hold the sum of what each held at its last look, beyond 32 bits, and nothing when they are gone', async () => {

@@ -138,16 +138,29 @@ const PATHS: Readonly<Record<WorkKind, string>> = {
   eval_run: '/v1/evals/eval_1/runs',
 };
 
-/** The exchange that started work, from admission to record, entered. @param worst what it sets aside */
+const NOTHING_ASKED = { seconds: null, size: null, serviceTier: null, cacheRetention: null, memoryLimit: null };
+
+/**
+ * The exchange that started work, from admission to record, entered.
+ * @param worst what it sets aside
+ * @param guess what it was estimated to cost, where it did not start work that goes on by itself
+ */
 export async function startWork(
   { ledger, store }: Replica,
   exchange: Told,
   kind: WorkKind,
   id: string,
-  more: { readonly asked?: ObjectRecord['asked']; readonly credential?: string; readonly worst?: bigint } = {},
+  more: {
+    readonly asked?: ObjectRecord['asked'];
+    readonly credential?: string;
+    readonly worst?: bigint;
+    readonly guess?: bigint;
+  } = {},
 ): Promise<void> {
   const held = await hold(ledger, exchange, more.worst ?? 0n);
-  const cost = aCost(null, 'pending');
+  const { guess } = more;
+  const cost = guess === undefined ? aCost(null, 'pending') : aCost(guess, 'estimated');
+  const asked = more.asked ?? (guess === undefined ? undefined : NOTHING_ASKED);
   await writeIntent(store.spool, intent(exchange, held));
   if (held !== null) ledger.charge(held, { cost, tokens: null });
   const attempt = { origin: 'upstream', credential: more.credential ?? 'first', status: 200, error: null, total_us: 1 };
@@ -156,7 +169,7 @@ export async function startWork(
     ...record(exchange, cost, null),
     path,
     endpoint: path.replace('eval_1', '{eval_id}'),
-    objects: [{ kind, id, ...(more.asked !== undefined && { asked: more.asked }) }],
+    objects: [{ kind, id, ...(asked !== undefined && { asked }) }],
     attempts: [attempt],
   };
   await writeRecord(store.spool, written);
