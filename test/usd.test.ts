@@ -4,7 +4,7 @@ import { test } from 'node:test';
 
 import fc from 'fast-check';
 
-import { shownUsd } from '../src/cli/usd.ts';
+import { exactUsd, shownUsd } from '../src/cli/usd.ts';
 import { formatUsd } from '../src/domain/money.ts';
 
 for (const [usd, shown] of [
@@ -34,4 +34,9 @@ test('any amount but zero shows a digit that is not zero, and three digits of wh
       assert.ok(Math.abs(shown - exact) <= Math.max(exact * 0.00501, 1e-12), `${shown} for ${exact}`);
     }),
   );
+});
+
+test('what is to be seen to add up has all of its digits', () => {
+  const shown = ['0.008709', '-0.0025', '12.3', '1.005000000001', '0', null].map(exactUsd);
+  assert.deepEqual(shown, ['$0.008709', '-$0.0025', '$12.30', '$1.005000000001', '$0.00', '—']);
 });

@@ -8,7 +8,7 @@ import { openAdminClient, withAdminFlags } from './admin-client.ts';
 import { readPriceDocuments } from './price-documents.ts';
 import { printJson, printText } from './print.ts';
 import { table } from './table.ts';
-import { shownUsd } from './usd.ts';
+import { exactUsd, shownUsd } from './usd.ts';
 
 interface Flags extends AdminFlags {
   readonly json?: boolean;
@@ -124,10 +124,10 @@ async function explain(id: string, flags: Flags): Promise<void> {
     ['at', answer.at],
     ['model', model ?? '-'],
     ['endpoint', answer.endpoint ?? '-'],
-    ['cost', `${shownUsd(usd)} (${state}${why === null ? '' : `, ${why}`})`],
+    ['cost', `${exactUsd(usd)} (${state}${why === null ? '' : `, ${why}`})`],
     ['prices', price_version ?? '-'],
     ['the same again', reproduced === null ? '-' : reproduced ? 'yes' : 'no'],
-    ['at prices of now', now === null ? '-' : shownUsd(now.usd)],
+    ['at prices of now', now === null ? '-' : exactUsd(now.usd)],
   ];
   printText(table(facts));
   if (lines.length > 0) {
@@ -140,8 +140,8 @@ async function explain(id: string, flags: Flags): Promise<void> {
     printText(`\n${table([['METER', 'LINE', 'CONFIDENCE', 'SOURCE'], ...rows])}`);
   }
   if (entries.length === 0) return;
-  const later = entries.map((entry) => [entry.at, entry.settle_key, entry.state, shownUsd(entry.usd)]);
-  printText(`\n${table([['ENTERED', 'AS', 'STATE', 'USD'], ...later])}total  ${shownUsd(total_usd)}\n`);
+  const later = entries.map((entry) => [entry.at, entry.settle_key, entry.state, exactUsd(entry.usd)]);
+  printText(`\n${table([['ENTERED', 'AS', 'STATE', 'USD'], ...later])}total  ${exactUsd(total_usd)}\n`);
 }
 
 async function diff(flags: Flags & { readonly from: string }): Promise<void> {

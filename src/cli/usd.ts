@@ -23,3 +23,10 @@ export function shownUsd(usd: string | null): string {
   const shortest = behind.slice(0, DECIMALS_MIN) + behind.slice(DECIMALS_MIN).replace(/0+$/, '');
   return `${sign}$${rounded.slice(0, -decimals)}.${shortest}`;
 }
+
+/** All of its digits, where amounts are to be seen to add up. */
+export function exactUsd(usd: string | null): string {
+  if (usd === null) return shownUsd(usd);
+  const [whole = '', fraction = ''] = usd.replace('-', '').split('.');
+  return `${usd.startsWith('-') ? '-' : ''}$${whole}.${fraction.padEnd(DECIMALS_MIN, '0')}`;
+}
