@@ -165,14 +165,19 @@ const REPORTS: readonly (readonly SpendGroup[])[] = [
   ['team'],
   ['model'],
   ['day'],
+  ['hour'],
+  ['day', 'model'],
   ['day', 'team'],
   ['team', 'model'],
   ['key'],
+  ['key', 'team'],
+  ['key', 'model'],
+  ['user', 'endpoint'],
 ];
 
 /**
  * Reports over a year in which each of ten keys of 500 teams calls five models every day: 9 million sums of a day, whatever number of
- * exchanges they are of. Sums of keys by days are written where such a report reads them, at the year's ends.
+ * exchanges they are of. Sums by days and hours that tell all apart are written where a report reads them, at the year's ends.
  * @param share of the teams
  */
 export async function measureReports(share: number): Promise<LedgerResult[]> {
@@ -198,15 +203,23 @@ export async function measureReports(share: number): Promise<LedgerResult[]> {
   const wholes = { from: grainStart('thirty_days', from) + grainMs('thirty_days'), to: grainStart('thirty_days', to) };
   try {
     for (const grain of ALL_GRAINS) {
-      const isOfKeys = !grain.includes('_of_');
-      for (let at = grainStart(grain, from) + grainMs(grain); at < to; at += grainMs(grain)) {
-        if (isOfKeys && grain !== 'thirty_days' && wholes.from <= at && at < wholes.to) continue;
+      const isOfModels = !grain.includes('keys') && !grain.includes('whole');
+      const isOfTeams = !grain.endsWith('of_models');
+      const isOfKeys = isOfTeams && !grain.endsWith('teams');
+      for (let at = grainStart(grain, from); at < to; at += grainMs(grain)) {
+        if ((grain === 'day' || grain === 'hour') && wholes.from <= at && at < wholes.to) continue;
         // One key in so many is at work in any hour of the night.
         const keys = isOfKeys ? (grain === 'hour' ? 1 : KEYS_OF_TEAM) : 1;
-        for (let team = 0; team < (grain === 'day_of_models' ? 1 : teams); team++)
+        for (let team = 0; team < (isOfTeams ? teams : 1); team++)
           for (let key = 0; key < keys; key++)
-            for (let model = 0; model < MODELS; model++)
-              await write(aRollup({ grain, at, team, key, model, isOfKeys }));
+            for (let model = 0; model < (isOfModels ? MODELS : 1); model++)
+              await write(
+                aRollup(grain, at, {
+                  ...(isOfTeams && { team }),
+                  ...(isOfKeys && { key }),
+                  ...(isOfModels && { model }),
+                }),
+              );
       }
     }
     await write(null);
@@ -233,25 +246,22 @@ export async function measureReports(share: number): Promise<LedgerResult[]> {
 }
 
 interface Cell {
-  readonly grain: Rollup['grain'];
-  readonly at: number;
-  readonly team: number;
-  readonly key: number;
-  readonly model: number;
-  readonly isOfKeys: boolean;
+  readonly team?: number;
+  readonly key?: number;
+  readonly model?: number;
 }
 
-function aRollup({ grain, at, team, key, model, isOfKeys }: Cell): Rollup {
+function aRollup(grain: Rollup['grain'], at: number, { team, key, model }: Cell): Rollup {
   return {
     ...NO_SUMS,
     grain,
     at,
     tag: '',
-    team: grain === 'day_of_models' ? '' : teamOf(team),
-    key: isOfKeys ? `key_${team}_${key}` : '',
-    user: '',
-    model: `model-${model}`,
-    endpoint: 'chat',
+    team: team === undefined ? '' : teamOf(team),
+    key: key === undefined ? '' : `key_${team}_${key}`,
+    user: key === undefined ? '' : `user_${team}_${key}`,
+    model: model === undefined ? '' : `model-${model}`,
+    endpoint: model === undefined ? '' : 'chat',
     exchanges: 100,
     measured: 123_456_789_012n,
     tokensIn: 20_000,

@@ -44,8 +44,10 @@ export interface LedgerStore {
   /** In the order of settle keys. */
   entriesAfter(settleKey: string, limit: number): Promise<readonly Entry[]>;
 
-  /** Sums of rollups of one grain between two moments, by groups. */
+  /** Sums of rollups of one grain between two moments, by groups, at once: for little at a time. */
   sumRollups(query: RollupQuery): Promise<readonly RollupSum[]>;
+  /** Sums over several stretches, however many rollups they hold: each group comes once, some groups at a time. */
+  sumStretches(query: StretchesQuery, onSums: (sums: readonly RollupSum[]) => void): Promise<void>;
   /** All rollups of one grain that begin in [from, to), in no order. */
   readRollups(grain: Grain, from: number, to: number): Promise<readonly Rollup[]>;
   /** Moves windows and rollups without entries: for repairs alone. */
@@ -107,9 +109,20 @@ export interface Posted {
 
 /**
  * Hours and days in UTC, and stretches of thirty days, counted from 1970 on: so that a year is some forty of them for each sum. Those
- * of teams are the same without keys and users, those of models without teams too: so that what all keys spent is read at once.
+ * of keys are the same without models and endpoints, those of teams without keys and users, those of whole teams without both, those
+ * of models without teams, keys and users: so that what nobody asks for need not be added up.
  */
-export type Grain = 'hour' | 'day' | 'thirty_days' | 'day_of_teams' | 'thirty_days_of_teams' | 'day_of_models';
+export type Grain =
+  | 'hour'
+  | 'day'
+  | 'thirty_days'
+  | 'day_of_keys'
+  | 'thirty_days_of_keys'
+  | 'day_of_teams'
+  | 'thirty_days_of_teams'
+  | 'day_of_whole_teams'
+  | 'hour_of_models'
+  | 'day_of_models';
 
 /** Sums of one grain. Empty text stands for what an entry has not. */
 export interface RollupSums {
@@ -138,11 +151,23 @@ export interface Rollup extends RollupSums {
 
 export type RollupDimension = 'at' | 'tag' | 'team' | 'key' | 'user' | 'model' | 'endpoint';
 
-export interface RollupQuery {
+export interface Stretch {
   readonly grain: Grain;
   /** Milliseconds since 1970: beginnings of grains in [from, to). */
   readonly from: number;
   readonly to: number;
+}
+
+/** What another stretch has too much is taken away. */
+export interface SignedStretch extends Stretch {
+  readonly sign: 1 | -1;
+}
+
+export interface StretchesQuery extends Omit<RollupQuery, keyof Stretch> {
+  readonly stretches: readonly SignedStretch[];
+}
+
+export interface RollupQuery extends Stretch {
   readonly by: readonly RollupDimension[];
   readonly where: Readonly<Partial<Record<Exclude<RollupDimension, 'at'>, string>>>;
 }

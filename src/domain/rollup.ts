@@ -10,17 +10,22 @@ const DAY_MS = 24 * HOUR_MS;
 interface GrainRow {
   readonly ms: number;
   /** What its sums do not tell apart; empty text stands in its place. */
-  readonly drops: Readonly<Partial<Pick<Rollup, 'team' | 'key' | 'user'>>>;
+  readonly drops: Readonly<Partial<Pick<Rollup, 'team' | 'key' | 'user' | 'model' | 'endpoint'>>>;
 }
 
 const NO_KEYS = { key: '', user: '' };
 const NO_TEAMS = { ...NO_KEYS, team: '' };
+const NO_MODELS = { model: '', endpoint: '' };
 const GRAINS: Readonly<Record<Grain, GrainRow>> = {
   hour: { ms: HOUR_MS, drops: {} },
   day: { ms: DAY_MS, drops: {} },
   thirty_days: { ms: 30 * DAY_MS, drops: {} },
+  day_of_keys: { ms: DAY_MS, drops: NO_MODELS },
+  thirty_days_of_keys: { ms: 30 * DAY_MS, drops: NO_MODELS },
   day_of_teams: { ms: DAY_MS, drops: NO_KEYS },
   thirty_days_of_teams: { ms: 30 * DAY_MS, drops: NO_KEYS },
+  day_of_whole_teams: { ms: DAY_MS, drops: { ...NO_KEYS, ...NO_MODELS } },
+  hour_of_models: { ms: HOUR_MS, drops: NO_TEAMS },
   day_of_models: { ms: DAY_MS, drops: NO_TEAMS },
 };
 
@@ -167,7 +172,7 @@ export function negated(rollup: Rollup): Rollup {
   };
 }
 
-export function isNothing(rollup: Rollup): boolean {
+export function isNothing(rollup: RollupSums): boolean {
   const { exchanges, measured, estimated, partial, pending, unpriced, free, tokensIn, tokensOut } = rollup;
   return (
     measured === 0n &&

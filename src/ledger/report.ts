@@ -1,10 +1,18 @@
-// Who spent what: sums of rollups, of the coarsest grain that answers. Read in slices, so that a long report never
-// holds the event loop.
+// Who spent what: sums of rollups, of the coarsest grain that answers. What is asked for by time is read in slices, all else at once
+// and aside, so that a long report never holds the event loop.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
 import type { Clock } from '../domain/clock.ts';
-import type { Grain, LedgerStore, RollupDimension, RollupSum, RollupSums } from '../domain/ledger-store.ts';
-import { NO_SUMS, grainMs, grainStart } from '../domain/rollup.ts';
+import type {
+  Grain,
+  LedgerStore,
+  RollupDimension,
+  RollupSum,
+  RollupSums,
+  SignedStretch,
+  Stretch,
+} from '../domain/ledger-store.ts';
+import { NO_SUMS, grainMs, grainStart, isNothing } from '../domain/rollup.ts';
 
 /** What one slice shall take of the event loop: it grows and shrinks with what the last one took. */
 const SLICE_MS = 8;
@@ -51,19 +59,35 @@ export interface Spending {
 
 export function openReport(store: LedgerStore, clock: Clock): Spending {
   async function* rowsOf(query: SpendQuery): AsyncGenerator<readonly SpendRow[]> {
-    const { groupBy, where } = query;
     const byTime = timeOf(query);
+    if (byTime !== undefined) {
+      yield* rowsByTime(query, byTime);
+      return;
+    }
+    const { groupBy, where, from, to } = query;
+    const rows: SpendRow[] = [];
+    const by = [...new Set(groupBy)] as readonly Exclude<SpendGroup, 'day' | 'hour'>[];
+    const stretches = signedStretches({ from, to, sign: 1 }, grainsFor(query), clock.now());
+    await store.sumStretches({ stretches, by, where }, (sums) => {
+      // Those that come to nothing were added and taken away.
+      for (const sum of sums) if (!isNothing(sum)) rows.push(sum);
+    });
+    if (rows.length > 0) yield rows.toSorted(order);
+  }
+
+  async function* rowsByTime(query: SpendQuery, byTime: 'day' | 'hour'): AsyncGenerator<readonly SpendRow[]> {
+    const { groupBy, where } = query;
     const by = [
       ...new Set(groupBy.map((group): RollupDimension => (group === 'day' || group === 'hour' ? 'at' : group))),
     ];
     const rows = new Map<string, SpendRow>();
     const add = (found: RollupSum) => {
       const { at, ...group } = found.group;
-      const moment = typeof at !== 'number' ? {} : byTime === 'day' ? { day: grainStart('day', at) } : { hour: at };
+      const moment = byTime === 'day' ? { day: grainStart('day', Number(at)) } : { hour: Number(at) };
       const named = { ...group, ...moment };
       const name = groupBy.map((each) => named[each]).join('\n');
-      const before = rows.get(name) ?? { ...NO_SUMS, group: named };
-      rows.set(name, { ...plus(before, found), group: before.group });
+      const before = rows.get(name);
+      rows.set(name, before === undefined ? { ...found, group: named } : { ...plus(before, found), group: named });
     };
     for (const { grain, from, to } of stretches(query.from, query.to, grainsFor(query))) {
       let width = grainMs(grain);
@@ -77,7 +101,7 @@ export function openReport(store: LedgerStore, clock: Clock): Spending {
         start = end;
         await nextTurn();
         // What comes after belongs to other rows.
-        if (byTime !== undefined && end === grainStart(byTime, end) && rows.size > 0) {
+        if (end === grainStart(byTime, end) && rows.size > 0) {
           yield [...rows.values()].toSorted(order);
           rows.clear();
         }
@@ -126,23 +150,48 @@ function stretches(from: number, to: number, grains: readonly Grain[]): readonly
   return [...stretches(from, first, finer), { grain, from: first, to: last }, ...stretches(last, to, finer)];
 }
 
-/** Of sums that tell apart what is asked for, those that tell the least else. */
-function grainsFor(query: SpendQuery): readonly Grain[] {
-  const byTime = timeOf(query);
-  if (byTime === 'hour') return ['hour'];
-  const asked = new Set<string>([...query.groupBy, ...Object.keys(query.where)]);
-  const isOfKeys = asked.has('key') || asked.has('user');
-  if (!isOfKeys && !asked.has('team')) return ['day_of_models', 'hour'];
-  const [month, day]: readonly [Grain, Grain] = isOfKeys
-    ? ['thirty_days', 'day']
-    : ['thirty_days_of_teams', 'day_of_teams'];
-  return byTime === 'day' ? [day, 'hour'] : [month, day, 'hour'];
+/**
+ * The same as a sum of stretches that may go beyond the span: what they have too much is taken away again. Grains that are not over
+ * have nothing too much.
+ */
+function signedStretches(
+  { from, to, sign }: Pick<SignedStretch, 'from' | 'to' | 'sign'>,
+  grains: readonly Grain[],
+  now: number,
+): readonly SignedStretch[] {
+  const [grain, ...finer] = grains;
+  if (grain === undefined || from >= to) return [];
+  if (finer.length === 0) return [{ grain, from, to, sign }];
+  const ms = grainMs(grain);
+  const first = Math.round(from / ms) * ms;
+  const up = Math.ceil(to / ms) * ms;
+  const last = up > now ? up : Math.round(to / ms) * ms;
+  if (first >= last) return signedStretches({ from, to, sign }, finer, now);
+  const within = (one: number, other: number, of: 1 | -1) =>
+    signedStretches({ from: one, to: other, sign: of }, finer, now);
+  const [more, less] = [sign, -sign as 1 | -1];
+  return [
+    { grain, from: first, to: last, sign },
+    ...(from < first ? within(from, first, more) : within(first, from, less)),
+    ...(last < to ? within(last, to, more) : within(to, last, less)),
+  ];
 }
 
-interface Stretch {
-  readonly grain: Grain;
-  readonly from: number;
-  readonly to: number;
+/** Of sums that tell apart what is asked for, those that tell the least else: the coarsest first. */
+function grainsFor(query: SpendQuery): readonly Grain[] {
+  const byTime = timeOf(query);
+  const asked = new Set<string>([...query.groupBy, ...Object.keys(query.where)]);
+  const isOfModels = asked.has('model') || asked.has('endpoint');
+  const isOfKeys = asked.has('key') || asked.has('user');
+  const isOfTeams = asked.has('team');
+  if (byTime === 'hour') return [isOfKeys || isOfTeams ? 'hour' : 'hour_of_models'];
+  if (!isOfKeys && !isOfTeams) return ['day_of_models', 'hour_of_models'];
+  const [month, day] = isOfKeys
+    ? isOfModels
+      ? (['thirty_days', 'day'] as const)
+      : (['thirty_days_of_keys', 'day_of_keys'] as const)
+    : (['thirty_days_of_teams', isOfModels ? 'day_of_teams' : 'day_of_whole_teams'] as const);
+  return byTime === 'day' ? [day, 'hour'] : [month, day, 'hour'];
 }
 
 function plus(a: RollupSums, b: RollupSums): RollupSums {

@@ -1,5 +1,5 @@
 // What differs between the engines, and nothing else: sqlite.ts and postgres.ts each give one of these.
-import type { ColumnDataType, ColumnDefinitionBuilder, Kysely, SelectQueryBuilder } from 'kysely';
+import type { ColumnDataType, ColumnDefinitionBuilder, CompiledQuery, Kysely, SelectQueryBuilder } from 'kysely';
 
 import type { Wakeups } from '../domain/wakeups.ts';
 import type { Schema } from './schema.ts';
@@ -14,6 +14,8 @@ export interface Engine {
   lockRows<Q extends AnySelect>(query: Q): Q;
   /** As lockRows, but rows that another transaction holds are passed over. */
   lockFreeRows<Q extends AnySelect>(query: Q): Q;
+  /** A read that may take long: the event loop goes on. @param onRows in order, some at a time */
+  readAside<R>(query: CompiledQuery<R>, onRows: (rows: readonly R[]) => void): Promise<void>;
   readonly wakeups: Wakeups;
   close(): Promise<void>;
 }

@@ -90,30 +90,52 @@ export async function makeLedgerPlaces(db: Kysely<unknown>, engine: Engine['name
     .execute();
 }
 
+interface Coarse {
+  readonly grain: string;
+  /** The grain that it is made of. */
+  readonly of: string;
+  /** What it tells apart still, beside tag and time. */
+  readonly keeps: readonly string[];
+}
+
 /** Sums without keys, and without teams, are made of those that are there. */
 export async function makeCoarseRollups(db: Kysely<unknown>): Promise<void> {
-  const coarse = [
-    { grain: 'day_of_teams', of: 'day', team: sql.ref('team_id') },
-    { grain: 'thirty_days_of_teams', of: 'thirty_days', team: sql.ref('team_id') },
-    { grain: 'day_of_models', of: 'day', team: sql.lit('') },
-  ];
+  await makeRollups(db, [
+    { grain: 'day_of_teams', of: 'day', keeps: ['team_id', 'model', 'endpoint'] },
+    { grain: 'thirty_days_of_teams', of: 'thirty_days', keeps: ['team_id', 'model', 'endpoint'] },
+    { grain: 'day_of_models', of: 'day', keeps: ['model', 'endpoint'] },
+  ]);
+}
+
+/** So are those without models, and hours without teams. */
+export async function makeReportRollups(db: Kysely<unknown>): Promise<void> {
+  await makeRollups(db, [
+    { grain: 'day_of_keys', of: 'day', keeps: ['team_id', 'key_id', 'user_id'] },
+    { grain: 'thirty_days_of_keys', of: 'thirty_days', keeps: ['team_id', 'key_id', 'user_id'] },
+    { grain: 'day_of_whole_teams', of: 'day_of_teams', keeps: ['team_id'] },
+    { grain: 'hour_of_models', of: 'hour', keeps: ['model', 'endpoint'] },
+  ]);
+}
+
+async function makeRollups(db: Kysely<unknown>, all: readonly Coarse[]): Promise<void> {
   const sum = (name: string) => sql`sum(${sql.ref(name)})`;
   const high = (name: string) => sql`${sum(`${name}_hi`)} + cast(${sum(`${name}_lo`)} as bigint) / 1000000`;
   const low = (name: string) => sql`cast(${sum(`${name}_lo`)} as bigint) % 1000000`;
   const counters = sql.join(['partial', 'pending', 'unpriced', 'free', 'tokens_in', 'tokens_out'].map(sum));
-  for (const { grain, of, team } of coarse) {
+  for (const { grain, of, keeps } of all) {
+    const told = sql.join(ROLLUP_OWNERS.map((name) => (keeps.includes(name) ? sql.ref(name) : sql.lit(''))));
     await sql`
-      INSERT INTO rollups (grain, tag, at, team_id, key_id, user_id, model, endpoint, exchanges,
+      INSERT INTO rollups (grain, tag, at, ${sql.join(ROLLUP_OWNERS.map((name) => sql.ref(name)))}, exchanges,
         measured_hi, measured_lo, estimated_hi, estimated_lo, partial, pending, unpriced, free, tokens_in, tokens_out)
-      SELECT ${sql.lit(grain)}, tag, at, ${team}, '', '', model, endpoint, ${sum('exchanges')},
+      SELECT ${sql.lit(grain)}, tag, at, ${told}, ${sum('exchanges')},
         ${high('measured')}, ${low('measured')}, ${high('estimated')}, ${low('estimated')}, ${counters}
-      FROM rollups WHERE grain = ${sql.lit(of)} GROUP BY tag, at, ${grain === 'day_of_models' ? sql`model` : sql`team_id, model`}, endpoint`.execute(
-      db,
-    );
+      FROM rollups WHERE grain = ${sql.lit(of)}
+      GROUP BY tag, at, ${sql.join(keeps.map((name) => sql.ref(name)))}`.execute(db);
   }
 }
 
-const ROLLUP_TEXTS = ['grain', 'tag', 'team_id', 'key_id', 'user_id', 'model', 'endpoint'];
+const ROLLUP_OWNERS = ['team_id', 'key_id', 'user_id', 'model', 'endpoint'];
+const ROLLUP_TEXTS = ['grain', 'tag', ...ROLLUP_OWNERS];
 const ROLLUP_NUMBERS = [
   'exchanges',
   'measured_hi',

@@ -1,16 +1,16 @@
 // The ledger in the shared store: budgets, their windows, entries, and the sums that reports are made of.
 import type { Kysely } from 'kysely';
 
-import type { Grain, LedgerStore, LocalSums, RollupDimension, RollupSum } from '../domain/ledger-store.ts';
+import type { LedgerStore, LocalSums } from '../domain/ledger-store.ts';
 import { type NewWork, SETTLED_KEPT_MS } from '../domain/pending-work.ts';
-import { grainMs } from '../domain/rollup.ts';
 import { appendAudit } from './audit.ts';
 import type { Engine } from './engine.ts';
 import { sharedHolds } from './ledger-holds.ts';
-import { COUNTERS, addToRollups, addToWindows, insertEntries, lockBudgets, post } from './ledger-post.ts';
+import { addToRollups, addToWindows, insertEntries, lockBudgets, post } from './ledger-post.ts';
 import { budgetRow, toBudget, toEntry, toRollup, toWindow, whole } from './ledger-rows.ts';
 import { recordOwners } from './owned-objects.ts';
 import { beginWork } from './pending-work.ts';
+import { sumRollups, sumStretches } from './rollup-sums.ts';
 import type { Schema } from './schema.ts';
 
 /** Old windows that go at once. */
@@ -149,6 +149,7 @@ export function ledgerStore(engine: Engine): LedgerStore {
     },
 
     sumRollups: (query) => sumRollups(db, query),
+    sumStretches: (query, onSums) => sumStretches(engine, query, onSums),
     async readRollups(grain, from, to) {
       const query = db.selectFrom('rollups').selectAll().where('grain', '=', grain);
       return (await query.where('at', '>=', from).where('at', '<', to).execute()).map(toRollup);
@@ -215,72 +216,4 @@ function localSums(engine: Engine): LocalSums {
         await putPlace(tx, 'entries', place);
       }),
   };
-}
-
-const DIMENSIONS = {
-  at: 'at',
-  tag: 'tag',
-  team: 'team_id',
-  key: 'key_id',
-  user: 'user_id',
-  model: 'model',
-  endpoint: 'endpoint',
-} as const satisfies Record<RollupDimension, keyof Schema['rollups']>;
-
-const SUMS = [
-  ...COUNTERS,
-  'measured_hi',
-  'measured_lo',
-  'estimated_hi',
-  'estimated_lo',
-] as const satisfies readonly (keyof Schema['rollups'])[];
-
-const MOMENTS_MAX = 1000;
-
-function momentsOf(grain: Grain, from: number, to: number): number[] {
-  const first = Math.ceil(from / grainMs(grain)) * grainMs(grain);
-  const count = Math.max(0, Math.ceil((to - first) / grainMs(grain)));
-  return Array.from({ length: count }, (_, i) => first + i * grainMs(grain));
-}
-
-async function sumRollups(
-  db: Kysely<Schema>,
-  { grain, from, to, by, where }: Parameters<LedgerStore['sumRollups']>[0],
-): Promise<readonly RollupSum[]> {
-  const moments = momentsOf(grain, from, to);
-  if (moments.length === 0) return [];
-  let query = db
-    .selectFrom('rollups')
-    .select(({ fn }) => SUMS.map((name) => fn.sum<number | string>(name).as(name)))
-    .where('grain', '=', grain);
-  // One by one, where it saves reading the rows of all other teams.
-  query =
-    where.team !== undefined && moments.length <= MOMENTS_MAX
-      ? query.where('at', 'in', moments)
-      : query.where('at', '>=', from).where('at', '<', to);
-  // Rows of tags count an exchange once for each of them: they are asked for by tag alone.
-  if (by.includes('tag')) query = query.where('tag', '!=', '');
-  if (!by.includes('tag') || where.tag !== undefined) query = query.where('tag', '=', where.tag ?? '');
-  for (const [name, value] of Object.entries(where)) {
-    // The keys of `where` are dimensions by its type.
-    if (name !== 'tag') query = query.where(DIMENSIONS[name as RollupDimension], '=', value);
-  }
-  const columns = by.map((name) => DIMENSIONS[name]);
-  // Without groups there is one row of all; SQL has no empty list for it.
-  const grouped = columns.length === 0 ? query : query.groupBy(columns);
-  const rows = await grouped.select(columns).execute();
-  return rows
-    .filter((row) => row.exchanges !== null)
-    .map((row) => ({
-      group: Object.fromEntries(by.map((name) => [name, row[DIMENSIONS[name]]])),
-      exchanges: Number(row.exchanges),
-      measured: whole(row.measured_hi, row.measured_lo),
-      estimated: whole(row.estimated_hi, row.estimated_lo),
-      partial: Number(row.partial),
-      pending: Number(row.pending),
-      unpriced: Number(row.unpriced),
-      free: Number(row.free),
-      tokensIn: Number(row.tokens_in),
-      tokensOut: Number(row.tokens_out),
-    }));
 }

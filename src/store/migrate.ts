@@ -5,7 +5,7 @@ import { type Migration, Migrator } from 'kysely/migration';
 import { addAssistantCounts, makeAssistantTables } from './assistant-migration.ts';
 import type { ColumnTypes, Engine } from './engine.ts';
 import { widenTeamsAndKeys } from './key-migration.ts';
-import { makeCoarseRollups, makeLedgerPlaces, makeLedgerTables } from './ledger-migration.ts';
+import { makeCoarseRollups, makeLedgerPlaces, makeLedgerTables, makeReportRollups } from './ledger-migration.ts';
 import { makeOwnedObjectsTable } from './owned-object-migration.ts';
 import { makePendingWorkTable } from './pending-work-migration.ts';
 import { makePriceTables } from './price-migration.ts';
@@ -45,6 +45,7 @@ const migrations = (types: ColumnTypes, engine: Engine['name']): Record<string, 
   '0006_prices': { up: makePriceTables },
   '0007_coarse_rollups': { up: makeCoarseRollups },
   '0008_owned_objects': { up: makeOwnedObjectsTable },
+  '0009_report_rollups': { up: makeReportRollups },
 });
 
 /**

@@ -1,4 +1,6 @@
 // The shared store in PostgreSQL: many replicas, their meeting point. What one of them changes the others hear by NOTIFY.
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
 import { Kysely, PostgresDialect } from 'kysely';
 import pg from 'pg';
 
@@ -15,6 +17,8 @@ const CONNECT_MS = 10_000;
 const RECONNECT_MS = 1000;
 /** Between looks at the database's clock. */
 const CLOCK_MS = 60_000;
+/** Of a long read: what is done with so many hardly holds the event loop. */
+const ROWS_AT_ONCE = 500;
 const NOTIFY_CHANNEL = 'throughway';
 
 /** A `bigint` is a number here: times and counters stay far below 2^53. */
@@ -57,6 +61,13 @@ export async function openPostgres(url: string, clock: Clock): Promise<Engine> {
     // Weak enough that rows which refer to the locked one may still be added.
     lockRows: (query) => query.forNoKeyUpdate() as typeof query,
     lockFreeRows: (query) => query.forNoKeyUpdate().skipLocked() as typeof query,
+    async readAside(query, onRows) {
+      const { rows } = await db.executeQuery(query);
+      for (let at = 0; at < rows.length; at += ROWS_AT_ONCE) {
+        onRows(rows.slice(at, at + ROWS_AT_ONCE));
+        await nextTurn();
+      }
+    },
     wakeups,
     async close() {
       time.close();

@@ -4,6 +4,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { Kysely } from 'kysely';
 
 import type { Clock } from '../domain/clock.ts';
+import { openAside } from './aside.ts';
 import type { Engine } from './engine.ts';
 import { startKeeper } from './keeper.ts';
 import { nodeSqliteDialect } from './node-sqlite-dialect.ts';
@@ -27,6 +28,7 @@ export function openSqlite(file: string, clock: Clock, durability: 'group' | 'st
   const db = new Kysely<Schema>({ dialect: nodeSqliteDialect(database, disk.written) });
   disk.standStill = (until) => db.connection().execute(until);
   const wakeups = localWakeups();
+  const aside = openAside(file);
   return {
     name: 'sqlite',
     db,
@@ -34,9 +36,12 @@ export function openSqlite(file: string, clock: Clock, durability: 'group' | 'st
     now: () => clock.now(),
     lockRows: (query) => query,
     lockFreeRows: (query) => query,
+    // The query says what its rows are.
+    readAside: ({ sql, parameters }, onRows) => aside.read(sql, parameters, (rows) => onRows(rows as never)),
     wakeups,
     async close() {
       await wakeups.close();
+      await aside.close();
       // What the keeper says from here on finds no connection any more.
       disk.standStill = async () => {};
       await db.destroy();

@@ -869,11 +869,13 @@ describe('at a host, for a time, at an instant', () => {
     assert.equal(video('sora-2-pro', '1920x1080'), parseUsd('8.4'));
   });
 
-  for (const [model, day, earlier, later] of [
+  type Three = readonly [input: string, cached: string, output: string];
+  const CHANGES: readonly (readonly [model: string, day: string, earlier: Three, later: Three])[] = [
     ['gpt-5.6-luna', '2026-07-30', ['1', '0.1', '6'], ['0.2', '0.02', '1.2']],
     ['gpt-5.6-terra', '2026-07-30', ['2.5', '0.25', '15'], ['2', '0.2', '12']],
     ['gpt-5.6-sol', '2026-08-21', ['5', '0.5', '30'], ['4', '0.4', '20']],
-  ] as const) {
+  ];
+  for (const [model, day, earlier, later] of CHANGES) {
     test(`${model}: the last millisecond of the old price, and the first of the new one`, () => {
       const instant = Date.parse(`${day}T00:00:00Z`);
       const counts = { input_text: 676, input_text_cached: 1024, output_text: 333 };

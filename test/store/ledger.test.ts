@@ -8,10 +8,10 @@ import type { Kysely } from 'kysely';
 import type { Deed } from '../../src/domain/audit.ts';
 import type { Budget } from '../../src/domain/budget.ts';
 import type { Charge, Entry } from '../../src/domain/entry.ts';
-import type { LedgerStore } from '../../src/domain/ledger-store.ts';
+import type { Grain, LedgerStore, RollupDimension, RollupSum, SignedStretch } from '../../src/domain/ledger-store.ts';
 import { auditStore } from '../../src/store/audit.ts';
 import type { Engine } from '../../src/store/engine.ts';
-import { makeCoarseRollups } from '../../src/store/ledger-migration.ts';
+import { makeCoarseRollups, makeReportRollups } from '../../src/store/ledger-migration.ts';
 import { ledgerStore } from '../../src/store/ledger.ts';
 import { handClock, onBothEngines } from '../support/engines.ts';
 
@@ -199,18 +199,47 @@ onBothEngines('the ledger', (open) => {
       const of = { keyId: `key_${i % 3}`, teamId: `team_${i % 2}`, tags: ['t'], at: AT + i * HOUR } as const;
       await store.post([entry(`exc_${i}`, amount, [], of)]);
     }
-    for (const grain of ['day_of_teams', 'thirty_days_of_teams', 'day_of_models'] as const) {
-      const kept = () => store.readRollups(grain, 0, AT + 30 * HOUR);
-      const before = new Set((await kept()).map((each) => inspect(each)));
-      await engine.db.deleteFrom('rollups').where('grain', '=', grain).execute();
-      assert.deepEqual([before.size > 0, await kept()], [true, []]);
-      await engine.db
-        .deleteFrom('rollups')
-        .where('grain', 'in', ['day_of_teams', 'thirty_days_of_teams', 'day_of_models'])
-        .execute();
-      await makeCoarseRollups(engine.db as unknown as Kysely<unknown>);
-      assert.deepEqual(new Set((await kept()).map((each) => inspect(each))), before);
+    const kept = async (grain: Grain) =>
+      new Set((await store.readRollups(grain, 0, AT + 30 * HOUR)).map((each) => inspect(each)));
+    for (const [make, ...grains] of [
+      [makeCoarseRollups, 'day_of_teams', 'thirty_days_of_teams', 'day_of_models'],
+      [makeReportRollups, 'day_of_keys', 'thirty_days_of_keys', 'day_of_whole_teams', 'hour_of_models'],
+    ] as const) {
+      const before = await Promise.all(grains.map(kept));
+      assert.ok(before.every(({ size }) => size > 0));
+      await engine.db.deleteFrom('rollups').where('grain', 'in', grains).execute();
+      assert.deepEqual(await kept(grains[0]), new Set());
+      await make(engine.db as unknown as Kysely<unknown>);
+      assert.deepEqual(await Promise.all(grains.map(kept)), before);
     }
+  });
+
+  test('sums over stretches come whole, whatever is taken away again, and tags are told apart at any time', async () => {
+    const DAY = 24 * HOUR;
+    const times = [AT - 40 * DAY, AT - 3 * DAY, AT, AT + HOUR, AT + 2 * DAY];
+    for (const [i, at] of times.entries())
+      await store.post([entry(`exc_${i}`, 10n ** BigInt(17 + i), [], { at, tags: [`t${i % 2}`, 'all'] })]);
+    const sums = async (by: RollupDimension[], stretches: SignedStretch[], where = {}) => {
+      const found: RollupSum[] = [];
+      await store.sumStretches({ by, where, stretches }, (some) => void found.push(...some));
+      return found.map(({ group, measured, exchanges }) => [...Object.values(group), measured, exchanges]).toSorted();
+    };
+    const [from, to] = [AT - 50 * DAY, AT + 50 * DAY];
+    const month = { grain: 'thirty_days_of_keys', from: AT - 90 * DAY, to, sign: 1 } as const;
+    const all = 11_111n * 10n ** 17n;
+    assert.deepEqual(await sums([], [month]), [[all, 5]]);
+    const less = { grain: 'hour', from: AT - HOUR, to: AT + DAY, sign: -1 } as const;
+    assert.deepEqual(await sums(['team', 'key'], [month, less]), [
+      ['team_red', 'key_one', all - 1_100n * 10n ** 17n, 3],
+    ]);
+    const day = { grain: 'day_of_models', from, to, sign: 1 } as const;
+    assert.deepEqual(await sums(['tag'], [day]), [
+      ['all', all, 5],
+      ['t0', 10_101n * 10n ** 17n, 3],
+      ['t1', 1_010n * 10n ** 17n, 2],
+    ]);
+    assert.deepEqual(await sums(['tag', 'model'], [{ ...day, from: AT - HOUR }], { tag: 't1' }), []);
+    assert.deepEqual(await sums(['team'], [{ grain: 'day_of_whole_teams', from: 0, to: 1, sign: 1 }]), []);
   });
 
   test('windows are found by budget, account and beginning, and old ones go', async () => {

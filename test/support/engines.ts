@@ -1,4 +1,7 @@
 // One contract, both engines: a suite runs once on SQLite and once on PostgreSQL.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, describe } from 'node:test';
 
 import { type Clock, systemClock } from '../../src/domain/clock.ts';
@@ -21,7 +24,11 @@ export function onBothEngines(
     return engine;
   };
   describe(`${name}, on SQLite`, () => {
-    suite(async (clock = systemClock) => migrated(openSqlite(':memory:', clock, 'strict')));
+    // A file: long reads have a connection of their own.
+    const dir = mkdtempSync(join(tmpdir(), 'throughway-engine-'));
+    let files = 0;
+    after(() => rmSync(dir, { recursive: true, force: true }));
+    suite(async (clock = systemClock) => migrated(openSqlite(join(dir, `${++files}.db`), clock, 'strict')));
   });
   describe(`${name}, on PostgreSQL`, { skip: skipWithoutPostgres() }, () => {
     let server: TestPostgres;
