@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { after, before, describe, test } from 'node:test';
 
 import { type Estimates, openEstimates, sampleOf } from '../src/estimates/estimates.ts';
+import { tokensOfImage } from '../src/estimates/image-tokens.ts';
 
 let estimates: Estimates;
 before(() => {
@@ -103,7 +104,72 @@ describe('an estimate of usage', () => {
       { type: 'image_url', image_url: { url } },
     ];
     const { input_text: input } = await usageOf({ messages: [{ role: 'user', content }] });
-    assertNear(input!, 765 + 2 + 6, 2);
+    assertNear(input!, 630 + 2 + 6, 2);
+  });
+
+  test('counts an image as its model reads it: in tiles or patches, by the size that its own bytes tell', async () => {
+    const png = (width: number, height: number) => {
+      const bytes = Buffer.alloc(3000);
+      bytes.write('\x89PNG\r\n\x1a\n\0\0\0\rIHDR', 0, 'latin1');
+      bytes.writeUInt32BE(width, 16);
+      bytes.writeUInt32BE(height, 20);
+      return `data:image/png;base64,${bytes.toString('base64')}`;
+    };
+    // As OpenAI works them out: 4 tiles; 6 tiles; 1024 patches; 1452 of 1536 patches.
+    const cases = [
+      ['gpt-4o', 1024, 1024, 'high', 85 + 4 * 170],
+      ['gpt-4o', 2048, 4096, null, 85 + 6 * 170],
+      ['gpt-4o', 4096, 8192, 'low', 85],
+      ['gpt-4o-mini', 512, 512, 'auto', 2833 + 5667],
+      ['o3', 512, 512, 'high', 75 + 150],
+      ['gpt-4.1-mini', 1024, 1024, 'high', Math.ceil(1024 * 1.62)],
+      ['o4-mini', 1800, 2400, 'high', Math.ceil(1452 * 1.72)],
+      ['gpt-6-luna', 1024, 1024, 'high', Math.ceil(1024 * 1.2)],
+      ['gpt-6-luna', 3200, 3200, 'original', 12_000],
+      ['gpt-6-luna', 3200, 3200, 'low', Math.ceil(256 * 1.2)],
+    ] as const;
+    for (const [model, width, height, detail, expected] of cases) {
+      const url = png(width, height);
+      const told = detail === null ? {} : { detail };
+      const chat = { messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url, ...told } }] }] };
+      const response = { input: [{ role: 'user', content: [{ type: 'input_image', image_url: url, ...told }] }] };
+      for (const body of [chat, response])
+        assert.equal((await usageOf(body, '', model))['input_text'], expected + 6, `${model} ${width} x ${height}`);
+    }
+  });
+
+  test('finds the size of an image in any format, and takes a usual one where there is none', () => {
+    const url = (bytes: Buffer) => `data:image/any;base64,${bytes.toString('base64')}`;
+    const gif = Buffer.from('GIF89a\0\x08\0\x10\0\0\0\0', 'latin1');
+    const jpeg = Buffer.alloc(5000);
+    jpeg.set([0xff, 0xd8, 0xff, 0xe1, 0x0f, 0xfe]);
+    jpeg.set([0xff, 0xc2, 0, 17, 8, 0x10, 0, 0x08, 0], 2 + 2 + 0x0ffe);
+    const webp = (kind: string, at: number, ...bytes: readonly number[]) => {
+      const file = Buffer.alloc(64);
+      file.write(`RIFF\0\0\0\0WEBP${kind}`, 0, 'latin1');
+      file.set(bytes, at);
+      return file;
+    };
+    // All of them 2048 x 4096.
+    const images = [
+      gif,
+      jpeg,
+      webp('VP8 ', 26, 0, 0x08, 0, 0x10),
+      webp('VP8L', 21, 0xff, 0xc7, 0xff, 0x03),
+      webp('VP8X', 24, 0xff, 0x07, 0, 0xff, 0x0f, 0),
+    ];
+    for (const bytes of images)
+      assert.equal(tokensOfImage({ dataUrl: url(bytes), detail: null }, 'gpt-4o'), 85 + 6 * 170);
+    for (const dataUrl of [null, 'data:image/svg+xml,<svg/>', url(Buffer.alloc(9)), url(jpeg.subarray(0, 2000))])
+      assert.equal(tokensOfImage({ dataUrl, detail: null }, 'gpt-4o'), 765);
+  });
+
+  test('counts images of a body that was not kept whole by what is there of them', async () => {
+    const bytes = Buffer.alloc(90_000);
+    bytes.write('\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x08\0\0\0\x10\0', 0, 'latin1');
+    const image = { type: 'image_url', image_url: { url: `data:image/png;base64,${bytes.toString('base64')}` } };
+    const { input_text: input } = await usageOf({ messages: [{ role: 'user', content: [image] }] }, '', 'gpt-4o');
+    assertNear(input!, 85 + 6 * 170 + 6, 1);
   });
 
   test('of a body that was not kept whole is near the truth', async () => {

@@ -136,7 +136,7 @@ export function openEstimates(): Estimates {
       const [input, output] = await Promise.all([
         request === null || request.bodyBytes === 0
           ? 0
-          : count({ kind: 'request', ...request }, model, request.bodyBytes),
+          : count({ kind: 'request', ...request, model }, model, request.bodyBytes),
         estimateTokens(replyText, replyTextBytes, model),
       ]);
       const readings: Reading[] = [];

@@ -3,11 +3,12 @@
 import { parentPort } from 'node:worker_threads';
 
 import type { Encoding } from './encodings.ts';
+import { tokensOfImage } from './image-tokens.ts';
 import { readRequest } from './request-text.ts';
 
 export type Counted =
   | { readonly kind: 'text'; readonly text: string; readonly totalBytes: number }
-  | { readonly kind: 'request'; readonly head: Uint8Array; readonly bodyBytes: number };
+  | { readonly kind: 'request'; readonly head: Uint8Array; readonly bodyBytes: number; readonly model: string };
 
 export type CountRequest = Counted & { readonly id: number; readonly encoding: Encoding };
 
@@ -22,8 +23,6 @@ type Count = (text: string) => number;
 /** OpenAI's own rule of thumb: what frames a message, and what primes the reply. */
 const TOKENS_PER_MESSAGE = 3;
 const TOKENS_OF_PRIMING = 3;
-/** Four tiles of 170 and a base of 85: 1024 x 1024 in detail. */
-const TOKENS_PER_IMAGE = 765;
 /** A run without a space, or of spaces, costs the square of its length: 50,000 letters take a second, as many ideograms six. */
 const RUN_CHARACTERS_MAX = 256;
 const LONG_RUN = new RegExp(`\\S{${RUN_CHARACTERS_MAX + 1},}|\\s{${RUN_CHARACTERS_MAX + 1},}`, 'g');
@@ -53,16 +52,18 @@ function countInPieces(text: string, count: Count): number {
   return from < text.length ? tokens + count(text.slice(from)) : tokens;
 }
 
-function countRequest(head: Buffer, bodyBytes: number, count: Count): number {
+function countRequest(head: Buffer, bodyBytes: number, model: string, count: Count): number {
   const { texts, messages, images, tokens, seenShare } = readRequest(head, bodyBytes);
   const text = texts.reduce((sum, each) => sum + countInPieces(each, count), tokens);
   const framed = messages === 0 ? 0 : messages * TOKENS_PER_MESSAGE + TOKENS_OF_PRIMING;
-  return Math.round((text + framed) / seenShare) + images * TOKENS_PER_IMAGE;
+  const drawn = images.reduce((sum, image) => sum + tokensOfImage(image, model), 0);
+  return Math.round((text + framed) / seenShare) + drawn;
 }
 
 async function answer(request: CountRequest): Promise<number> {
   const count = await counterOf(request.encoding);
-  if (request.kind === 'request') return countRequest(Buffer.from(request.head), request.bodyBytes, count);
+  if (request.kind === 'request')
+    return countRequest(Buffer.from(request.head), request.bodyBytes, request.model, count);
   const { text, totalBytes } = request;
   return Math.round(countInPieces(text, count) * Math.max(1, totalBytes / Buffer.byteLength(text)));
 }
