@@ -43,14 +43,22 @@ const RATES: Partial<Record<Meter, bigint>> = {
   input_text_written: 125n,
   output_text: 1000n,
   web_search_calls: 7_000_000n,
+  container_1g_seconds: 9n,
 };
 const SPEECH: Partial<Record<Meter, bigint>> = { speech_characters: 30n };
+const TALK: Partial<Record<Meter, bigint>> = { input_text: 2n, output_text: 10n, input_audio: 32n, output_audio: 64n };
 const SIGHT: Partial<Record<Meter, bigint>> = { input_text: 10n, input_image: 20n, output_image: 50n };
 const MODELS: Readonly<Record<string, Partial<Record<Meter, bigint>>>> = {
   m: RATES,
   tts: SPEECH,
   image: SIGHT,
   sora: { video_seconds: 9n },
+  talk: TALK,
+  embed: { input_text: 3n },
+  heard: { transcribed_seconds: 2n },
+  'gpt-search-preview': { ...RATES, web_search_preview_calls: 5_000_000n },
+  'gpt-image-1': { output_image: 40n },
+  'gpt-image-2': { output_image: 30n },
 };
 
 const prices: Prices = {
@@ -143,6 +151,59 @@ test('hosted tools cost their fee and what they bring, as often as they may be c
   assert.deepEqual(twice, { money: 16_400n * 125n + 10n * 1000n + 14_000_000n, tokens: 16_410 });
   const own = worst('/v1/responses', { maxOutputTokens: 10, tools: ['function'] });
   assert.deepEqual(own, worst('/v1/responses', { maxOutputTokens: 10 }));
+});
+
+test('each of several prompts has its replies, and as much as the model reads; tokens sent as numbers take two bytes each', () => {
+  // Three prompts, of which the best of four is wanted.
+  const several = worst('/v1/completions', { count: 12, maxOutputTokens: 10, bodyBytes: 1000 });
+  assert.deepEqual(several, { money: 500n * 125n + 120n * 1000n, tokens: 620 });
+  const long = worst('/v1/completions', { maxOutputTokens: 10, bodyBytes: 10_000_000 });
+  assert.ok(!('refusal' in long));
+  assert.equal(long.tokens, 450_010);
+  const longs = worst('/v1/completions', { count: 3, maxOutputTokens: 10, bodyBytes: 10_000_000 });
+  assert.ok(!('refusal' in longs));
+  assert.equal(longs.tokens, 3 * 450_000 + 30);
+  assert.deepEqual(worst('/v1/completions', { count: 2 }), { money: 500n * 125n + 10_000n * 1000n, tokens: 10_500 });
+});
+
+test('embeddings are held by what they read, however many texts or lists of tokens that are', () => {
+  assert.deepEqual(worst('/v1/embeddings', { bodyBytes: 2000 }, 'embed'), { money: 1000n * 3n, tokens: 1000 });
+});
+
+test('a reply that may be sound is held at the price of sound, and so is what is read', () => {
+  const spoken = worst(CHAT, { maxOutputTokens: 10, count: 2 }, 'talk');
+  assert.deepEqual(spoken, { money: 400n * 32n + 20n * 64n, tokens: 420 });
+});
+
+test('a recording is held by its bytes, or by how long it says it lasts where that is more', () => {
+  const heard = (facts: Partial<RequestFacts>) => worst('/v1/audio/transcriptions', facts, 'heard');
+  assert.deepEqual(heard({ bodyBytes: 60_000 }), { money: 120_000n, tokens: 0 });
+  assert.deepEqual(heard({ bodyBytes: 60_000, audioSeconds: 5 }), { money: 120_000n, tokens: 0 });
+  assert.deepEqual(heard({ bodyBytes: 60_000, audioSeconds: 600.5 }), { money: 1_202_000n, tokens: 0 });
+});
+
+test('a picture drawn by tool is held at the dearest image model, code at its container, and a search model at its search', () => {
+  const bounded = { maxOutputTokens: 10, maxToolCalls: 2 };
+  const plain = 16_400n * 125n + 10n * 1000n;
+  const withTool = (tool: string) => {
+    const held = worst('/v1/responses', { ...bounded, tools: [tool] });
+    assert.ok(!('refusal' in held) && held.money !== null);
+    return held.money - plain;
+  };
+  assert.equal(withTool('image_generation'), 2n * 6540n * 40n);
+  assert.equal(withTool('code_interpreter'), 1_200_000n * 9n);
+  assert.equal(withTool('shell'), 1_200_000n * 9n);
+  assert.equal(withTool('web_search_2025_08_26'), 14_000_000n);
+  const searching = worst(CHAT, { maxOutputTokens: 10 }, 'gpt-search-preview');
+  assert.deepEqual(searching, { money: 8400n * 125n + 10n * 1000n + 5_000_000n, tokens: 8410 });
+});
+
+test('pictures larger than usual are held by their pixels, and those on the way to one beside it', () => {
+  const images = (facts: Partial<RequestFacts>) => worst('/v1/images/generations', facts, 'image');
+  const input = 400n * 20n;
+  assert.deepEqual(images({ size: '1536x1024' }), { money: input + 6240n * 50n, tokens: 6640 });
+  assert.deepEqual(images({ size: '3072x2048' }), { money: input + 24_960n * 50n, tokens: 25_360 });
+  assert.deepEqual(images({ isStream: true, count: 2 }), { money: input + 2n * 6540n * 50n, tokens: 13_480 });
 });
 
 test('speech is held by its characters, images by their number and quality, videos by their seconds', () => {
