@@ -102,9 +102,9 @@ export function canBeEstimated(admission: Admission, observation: Observation, u
 
 const TEXT_GROUPS = new Set<EndpointGroup>(['chat', 'completions', 'responses', 'embeddings', 'decisions']);
 
-/** A response that was begun goes on without its client. */
+/** A response that was begun goes on without its client. Only such ones wait for their turn, should the request not be readable. */
 function isInBackground(asked: RequestFacts | null, facts: ReplyFacts | null): boolean {
-  return asked?.isBackground === true && facts?.status !== 'completed';
+  return facts?.status === 'queued' || (asked?.isBackground === true && facts?.status !== 'completed');
 }
 
 const SWITCHING_PROTOCOLS = 101;

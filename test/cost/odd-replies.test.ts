@@ -873,6 +873,22 @@ const ROWS: readonly Odd[] = [
     state: 'priced',
   },
   {
+    name: 'a response in the background that a compressed request asked for',
+    path: '/responses',
+    asked: {
+      headers: [
+        ['Content-Type', 'application/json'],
+        ['Content-Encoding', 'gzip'],
+      ],
+      body: gzipSync(respond({ background: true }).body),
+    },
+    answer: asJson(responseOf({ id: 'resp_queued', status: 'queued', background: true, usage: null })),
+    readings: null,
+    state: 'pending',
+    usd: null,
+    why: 'in_progress',
+  },
+  {
     name: 'input tokens that are counted',
     path: '/responses/input_tokens',
     asked: respond(),
