@@ -34,7 +34,12 @@ export async function setUp() {
 /** What children need so that `node`, and tools that ask for it, are the given one. */
 export function environmentFor(node) {
   const name = Object.keys(process.env).find((key) => key.toUpperCase() === 'PATH') ?? 'PATH';
-  return { ...process.env, [name]: [dirname(node), process.env[name]].filter(Boolean).join(delimiter) };
+  return {
+    // What was compiled once, and stripped of its types, is read at the next start. src/main.ts says the same for itself alone.
+    NODE_COMPILE_CACHE: join(root, 'node_modules', '.cache', 'throughway'),
+    ...process.env,
+    [name]: [dirname(node), process.env[name]].filter(Boolean).join(delimiter),
+  };
 }
 
 /** The stamp holds the hash of the lockfile that was installed: it stands only where an installation came to its end. */
