@@ -1,7 +1,7 @@
 // The output file of a batch as it comes, one reply a line: what each tells of itself. Lines may be of any length.
 import type { ReplyFacts } from '../domain/facts.ts';
-import { Findings, USAGE_BYTES_MAX, factsOf, wantsOfReply } from './findings.ts';
-import { JsonReader, planOf } from './json-reader.ts';
+import { Findings, FindingsPlan, USAGE_BYTES_MAX, factsOf, wantsOfReply } from './findings.ts';
+import { JsonReader } from './json-reader.ts';
 
 export interface BatchLine {
   readonly customId: string | null;
@@ -17,7 +17,7 @@ export interface BatchOutput {
 }
 
 const BODY = 'response.body.';
-const PLAN = planOf([
+const PLAN = new FindingsPlan([
   { path: 'custom_id', as: 'value', bytesMax: 1024 },
   { path: 'response.status_code', as: 'value' },
   { path: `${BODY}usage`, as: 'value', bytesMax: USAGE_BYTES_MAX },
@@ -26,17 +26,17 @@ const PLAN = planOf([
 const LF = 0x0a;
 
 export function openBatchOutput(onLine: (line: BatchLine) => void): BatchOutput {
-  let found = new Findings();
-  const reader = new JsonReader(PLAN, {
-    onValue: (path, value) => found.onValue(path, value),
-    onElement: (path) => found.onElement(path),
+  let found = new Findings(PLAN);
+  const reader = new JsonReader(PLAN.json, {
+    onValue: (slot, value) => found.onValue(slot, value),
+    onElement: (slot) => found.onElement(slot),
     onText: () => {},
   });
 
   function endLine(): void {
     if (reader.isWhole) onLine(lineOf(found));
     reader.reset();
-    found = new Findings();
+    found = new Findings(PLAN);
   }
 
   return {
@@ -55,8 +55,8 @@ export function openBatchOutput(onLine: (line: BatchLine) => void): BatchOutput 
 }
 
 function lineOf(found: Findings): BatchLine {
-  const status = found.values['response.status_code'];
-  const usage = found.values[`${BODY}usage`];
+  const status = found.value('response.status_code');
+  const usage = found.value(`${BODY}usage`);
   return {
     customId: found.string('custom_id'),
     status: typeof status === 'number' ? status : null,

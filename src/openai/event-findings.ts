@@ -2,6 +2,7 @@
 import { NOTHING_SEEN, type ReplyFacts } from '../domain/facts.ts';
 import {
   Findings,
+  FindingsPlan,
   TextSample,
   type ToolItem,
   USAGE_BYTES_MAX,
@@ -11,7 +12,7 @@ import {
   toolItems,
   wantsOfReply,
 } from './findings.ts';
-import { JsonReader, type Want, planOf } from './json-reader.ts';
+import { JsonReader, type Want } from './json-reader.ts';
 import { type EventListener, EventReader, LEADING_EVENTS } from './sse.ts';
 import { reportsOn } from './usage-reports.ts';
 
@@ -44,7 +45,7 @@ const TEXT_DELTAS = new Set([
   'transcript.text.delta',
 ]);
 
-const PLAN = planOf([
+const PLAN = new FindingsPlan([
   { path: 'type', as: 'value' },
   ...wantsOfReply('').filter(({ path }) => !path.includes('[]')),
   ...wantsOfReply('response.'),
@@ -54,7 +55,7 @@ const PLAN = planOf([
   ...TEXTS,
 ]);
 
-const TEXT_PLAN = planOf([...['type', 'object'].map((path): Want => ({ path, as: 'value' })), ...TEXTS]);
+const TEXT_PLAN = new FindingsPlan([...['type', 'object'].map((path): Want => ({ path, as: 'value' })), ...TEXTS]);
 
 /** What the key `"usage"` ends with is seldom in streams, so that a search for it passes quickly. */
 const USAGE_END = Buffer.from('ge"');
@@ -74,10 +75,10 @@ const RESPONSE_MEMBERS = ['response.id', 'response.model', 'response.usage'];
 const OUTPUT_ITEM_DONE = 'response.output_item.done';
 
 export class EventFindings implements EventListener {
-  #found = new Findings();
-  readonly #reader = new JsonReader(PLAN, {
-    onValue: (path, value) => this.#found.onValue(path, value),
-    onElement: (path) => this.#found.onElement(path),
+  #found = new Findings(PLAN);
+  readonly #reader = new JsonReader(PLAN.json, {
+    onValue: (slot, value) => this.#found.onValue(slot, value),
+    onElement: (slot) => this.#found.onElement(slot),
     onText: (chunk, from, to) => this.#found.onText(chunk, from, to),
   });
 
@@ -112,7 +113,7 @@ export class EventFindings implements EventListener {
   onEvent(name: string): void {
     const found = this.#found;
     this.#reader.reset();
-    this.#found = new Findings();
+    this.#found = new Findings(PLAN);
     const type = typeOf(found, name);
     const isLeading = this.#events++ < LEADING_EVENTS && !this.isKnown;
     if (type !== '') this.#isNamed ??= true;
@@ -125,7 +126,7 @@ export class EventFindings implements EventListener {
   }
 
   #mergeUnnamed(found: Findings, isLeading: boolean): void {
-    const usage = asUsage(found.values['usage']);
+    const usage = asUsage(found.value('usage'));
     if (!isLeading && usage === null) return;
     // One for the whole stream: should a server repeat it with each chunk, the last one counts.
     if (usage !== null) this.#usages.set('', usage);
@@ -134,24 +135,24 @@ export class EventFindings implements EventListener {
   }
 
   #mergeItem(found: Findings): void {
-    const item = toolItem((name) => found.values[`item.${name}`]);
+    const item = toolItem((name) => found.value(`item.${name}`));
     if (item !== null && this.#items.length < ITEMS_MAX) this.#items.push(item);
   }
 
   #mergeNamed(type: string, found: Findings, isLeading: boolean): void {
     const report = REPORTS.get(type);
     // Skimming finds the events where usage stands, if only as null: others tell nothing, even if they were read.
-    const isTold = 'usage' in found.values || 'response.usage' in found.values;
+    const isTold = found.value('usage') !== undefined || found.value('response.usage') !== undefined;
     if (!isLeading && !isTold) return;
-    const prefix = RESPONSE_MEMBERS.some((path) => path in found.values) ? 'response.' : '';
+    const prefix = RESPONSE_MEMBERS.some((path) => found.value(path) !== undefined) ? 'response.' : '';
     const facts = factsOf(found, prefix, []);
     if (report !== undefined) {
-      const usage = asUsage(found.values[report.path]);
+      const usage = asUsage(found.value(report.path));
       if (usage !== null) this.#usages.set(facts.id ?? `${type} ${this.#usages.size}`, usage);
-      if (toolItems(found.elements[`${prefix}output[]`]).length > 0) this.#hasWholeOutput = true;
+      if (toolItems(found.elements(`${prefix}output[]`)).length > 0) this.#hasWholeOutput = true;
     } else if (!isLeading && prefix === '') return;
     this.#facts = merged(this.#facts, facts);
-    this.#tools = found.elements[`${prefix}tools[]`] ?? this.#tools;
+    this.#tools = found.elements(`${prefix}tools[]`) ?? this.#tools;
     if (prefix !== '') this.#mayCallTools = this.#tools.some(({ type }) => !CLIENT_TOOLS.has(String(type)));
   }
 
@@ -213,9 +214,9 @@ export class EventFindings implements EventListener {
 /** What the model wrote in these events. */
 function textIn(events: Buffer, end: number): TextSample {
   const text = new TextSample();
-  let found = new Findings();
-  const json = new JsonReader(TEXT_PLAN, {
-    onValue: (path, value) => found.onValue(path, value),
+  let found = new Findings(TEXT_PLAN);
+  const json = new JsonReader(TEXT_PLAN.json, {
+    onValue: (slot, value) => found.onValue(slot, value),
     onElement: () => {},
     onText: (chunk, from, to) => found.onText(chunk, from, to),
   });
@@ -223,7 +224,7 @@ function textIn(events: Buffer, end: number): TextSample {
     onData: (chunk, from, to) => json.feed(chunk, from, to),
     onEvent(name) {
       if (isWritten(typeOf(found, name))) text.addAll(found.text);
-      found = new Findings();
+      found = new Findings(TEXT_PLAN);
       json.reset();
     },
   });

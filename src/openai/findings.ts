@@ -1,6 +1,6 @@
 // What was found in one JSON text: a reply, or one event of a stream or WebSocket.
 import { type HostedTool, NOTHING_SEEN, type ReplyFacts } from '../domain/facts.ts';
-import type { JsonListener, Want } from './json-reader.ts';
+import { type JsonListener, type Plan, type Want, planOf } from './json-reader.ts';
 
 /** A usage object is a few hundred bytes; a larger one is not believed. */
 export const USAGE_BYTES_MAX = 16 * 1024;
@@ -28,36 +28,108 @@ export function wantsOfReply(prefix: string): Want[] {
 /** A value within an element of an array, as `output[].type` is: by its last name. */
 type Element = Record<string, unknown>;
 
-export class Findings implements JsonListener {
-  /** By path. Of what stands in an array, see below. */
-  readonly values: Record<string, unknown> = {};
-  /** Usage objects, where the path leads through an array. */
-  usages: unknown[] = [];
-  readonly elements: Record<string, Element[]> = {};
-  readonly text = new TextSample();
-  readonly #usagePath: string | null;
+/** Slots of the members of one reply. */
+interface ReplySlots {
+  readonly model: number;
+  readonly serviceTier: number;
+  readonly id: number;
+  readonly object: number;
+  readonly status: number;
+  readonly duration: number;
+  readonly size: number;
+  readonly quality: number;
+  readonly memoryLimit: number;
+  readonly toolUsage: number;
+  readonly tools: number;
+  readonly output: number;
+  readonly data: number;
+}
 
-  /** @param usagePath of usage that may stand there many times */
-  constructor(usagePath: string | null = null) {
-    this.#usagePath = usagePath;
+/** A plan of what findings are to be made of, with all that is to be known of its slots. */
+export class FindingsPlan {
+  readonly json: Plan;
+  /** By slot, and one more: nothing is ever found in the last, which stands for what the plan has not. */
+  readonly nothing: readonly undefined[];
+  /** By slot: where a value belongs that stands in an element of an array; null for all others. */
+  readonly inElements: readonly ({ readonly array: number; readonly name: string } | null)[];
+  readonly #replies = new Map<string, ReplySlots>();
+
+  constructor(wants: readonly Want[]) {
+    this.json = planOf(wants);
+    this.nothing = Array.from({ length: this.json.slots.size + 1 }, () => undefined);
+    this.inElements = [...this.json.slots.keys()].map((path) => {
+      const array = path.indexOf('[]');
+      return array === -1 ? null : { array: this.slotOf(path.slice(0, array + 2)), name: path.slice(array + 3) };
+    });
   }
 
-  onValue(path: string, value: unknown): void {
-    if (path === this.#usagePath) {
+  slotOf(path: string): number {
+    return this.json.slots.get(path) ?? this.nothing.length - 1;
+  }
+
+  replySlots(prefix: string): ReplySlots {
+    let slots = this.#replies.get(prefix);
+    if (slots === undefined) {
+      const at = (name: string) => this.slotOf(prefix + name);
+      slots = {
+        model: at('model'),
+        serviceTier: at('service_tier'),
+        id: at('id'),
+        object: at('object'),
+        status: at('status'),
+        duration: at('duration'),
+        size: at('size'),
+        quality: at('quality'),
+        memoryLimit: at('memory_limit'),
+        toolUsage: at('tool_usage'),
+        tools: at('tools[]'),
+        output: at('output[]'),
+        data: at('data[]'),
+      };
+      this.#replies.set(prefix, slots);
+    }
+    return slots;
+  }
+}
+
+const NO_SLOT = -1;
+
+export class Findings implements JsonListener {
+  readonly plan: FindingsPlan;
+  /** By slot. */
+  readonly values: unknown[];
+  /** Usage objects, where the path leads through an array. */
+  readonly usages: unknown[] = [];
+  readonly text = new TextSample();
+  /** By the slot of the array. */
+  #elements: Map<number, Element[]> | null = null;
+  readonly #usageSlot: number;
+
+  /** @param usagePath of usage that may stand there many times */
+  constructor(plan: FindingsPlan, usagePath: string | null = null) {
+    this.plan = plan;
+    this.values = plan.nothing.slice();
+    this.#usageSlot = usagePath === null ? NO_SLOT : plan.slotOf(usagePath);
+  }
+
+  onValue(slot: number, value: unknown): void {
+    if (slot === this.#usageSlot) {
       if (this.usages.length < USAGES_MAX) this.usages.push(value);
       return;
     }
-    const array = path.indexOf('[]');
-    if (array === -1) {
-      this.values[path] = value;
+    const place = this.plan.inElements[slot]!;
+    if (place === null) {
+      this.values[slot] = value;
       return;
     }
-    const element = this.elements[path.slice(0, array + 2)]?.at(-1);
-    if (element !== undefined) element[path.slice(array + 3)] = value;
+    const element = this.#elements?.get(place.array)?.at(-1);
+    if (element !== undefined) element[place.name] = value;
   }
 
-  onElement(path: string): void {
-    const elements = (this.elements[path] ??= []);
+  onElement(slot: number): void {
+    this.#elements ??= new Map();
+    let elements = this.#elements.get(slot);
+    if (elements === undefined) this.#elements.set(slot, (elements = []));
     if (elements.length < ITEMS_MAX) elements.push({});
   }
 
@@ -65,9 +137,23 @@ export class Findings implements JsonListener {
     this.text.add(chunk, from, to);
   }
 
+  /** Undefined where it was not found. */
+  value(path: string): unknown {
+    return this.values[this.plan.slotOf(path)];
+  }
+
   string(path: string): string | null {
-    const value = this.values[path];
+    return this.stringAt(this.plan.slotOf(path));
+  }
+
+  stringAt(slot: number): string | null {
+    const value = this.values[slot];
     return typeof value === 'string' && value !== '' ? value : null;
+  }
+
+  /** Of an array, by its path or slot; undefined where it has none. */
+  elements(array: string | number): readonly Element[] | undefined {
+    return this.#elements?.get(typeof array === 'string' ? this.plan.slotOf(array) : array);
   }
 }
 
@@ -141,29 +227,30 @@ export function toolItem(member: (name: string) => unknown): ToolItem | null {
 
 /** The facts of the reply whose members have this prefix. */
 export function factsOf(found: Findings, prefix: string, usages: readonly unknown[]): ReplyFacts {
-  const tools = found.elements[`${prefix}tools[]`];
-  const items = found.elements[`${prefix}output[]`];
-  const toolUsage = found.values[`${prefix}tool_usage`];
+  const slots = found.plan.replySlots(prefix);
+  const tools = found.elements(slots.tools);
+  const items = found.elements(slots.output);
+  const toolUsage = found.values[slots.toolUsage];
   const hasTools = tools !== undefined || items !== undefined || toolUsage !== undefined;
   const { toolCalls, containers, imageTool } = hasTools
     ? factsOfTools(toolItems(items), tools ?? [], toolUsage)
     : NOTHING_SEEN;
-  const duration = found.values[`${prefix}duration`];
+  const duration = found.values[slots.duration];
   return {
     usages,
-    model: found.string(`${prefix}model`),
-    serviceTier: found.string(`${prefix}service_tier`),
-    id: found.string(`${prefix}id`),
-    object: found.string(`${prefix}object`),
-    status: found.string(`${prefix}status`),
+    model: found.stringAt(slots.model),
+    serviceTier: found.stringAt(slots.serviceTier),
+    id: found.stringAt(slots.id),
+    object: found.stringAt(slots.object),
+    status: found.stringAt(slots.status),
     toolCalls,
     imageTool,
     containers,
-    dataCount: found.elements[`${prefix}data[]`]?.length ?? null,
+    dataCount: found.elements(slots.data)?.length ?? null,
     durationSeconds: duration === undefined ? null : asSeconds(duration),
-    size: found.string(`${prefix}size`),
-    quality: found.string(`${prefix}quality`),
-    memoryLimit: found.string(`${prefix}memory_limit`),
+    size: found.stringAt(slots.size),
+    quality: found.stringAt(slots.quality),
+    memoryLimit: found.stringAt(slots.memoryLimit),
     outputText: '',
     outputTextBytes: 0,
   };

@@ -13,13 +13,19 @@ export interface Want {
   readonly bytesMax?: number;
 }
 
-/** Wants as a tree. */
+/** Wants as a tree, and as a list: what is found is told by its place in it, its slot. */
 export interface Plan {
+  readonly root: PlanNode;
+  /** By path. */
+  readonly slots: ReadonlyMap<string, number>;
+}
+
+interface PlanNode {
   /** By the length of their names: most keys are passed over by a look at how long they are. */
   readonly members: readonly (readonly Member[] | undefined)[];
-  readonly elements: Plan | null;
-  /** Its path, as wanted. */
-  readonly path: string;
+  readonly elements: PlanNode | null;
+  /** -1 where nothing of this path itself is wanted. */
+  readonly slot: number;
   /** 0 where the value is not wanted. */
   readonly bytesMax: number;
   readonly isElement: boolean;
@@ -28,12 +34,12 @@ export interface Plan {
 
 interface Member {
   readonly name: Buffer;
-  readonly plan: Plan;
+  readonly node: PlanNode;
 }
 
 export interface JsonListener {
-  onValue(path: string, value: unknown): void;
-  onElement(path: string): void;
+  onValue(slot: number, value: unknown): void;
+  onElement(slot: number): void;
   /** May come several times for one string. The bytes are only lent. */
   onText(chunk: Buffer, from: number, to: number): void;
 }
@@ -58,51 +64,59 @@ const IS_STRUCTURE = new Uint8Array(256);
 for (const byte of [QUOTE, OPEN, OPEN_ARRAY, CLOSE, CLOSE_ARRAY]) IS_STRUCTURE[byte] = 1;
 
 export function planOf(wants: readonly Want[]): Plan {
-  const root = emptyDraft('');
-  for (const want of wants) {
-    const draft = draftAt(root, want.path);
-    if (want.as === 'element') draft.isElement = true;
-    else if (want.as === 'text') draft.isText = true;
-    else draft.bytesMax = want.bytesMax ?? VALUE_BYTES_MAX;
+  const root = emptyDraft();
+  const slots = new Map<string, number>();
+  for (const { path, as, bytesMax = VALUE_BYTES_MAX } of wants) {
+    const draft = draftAt(root, path);
+    draft.slot = slots.get(path) ?? slots.size;
+    slots.set(path, draft.slot);
+    if (as === 'element') draft.isElement = true;
+    else if (as === 'text') draft.isText = true;
+    else draft.bytesMax = bytesMax;
   }
-  return planFrom(root);
+  return { root: nodeFrom(root), slots };
 }
 
 interface Draft {
   readonly members: Map<string, Draft>;
   elements: Draft | null;
-  readonly path: string;
+  slot: number;
   bytesMax: number;
   isElement: boolean;
   isText: boolean;
 }
 
-function emptyDraft(path: string): Draft {
-  return { members: new Map(), elements: null, path, bytesMax: 0, isElement: false, isText: false };
+function emptyDraft(): Draft {
+  return { members: new Map(), elements: null, slot: -1, bytesMax: 0, isElement: false, isText: false };
 }
 
 function draftAt(root: Draft, path: string): Draft {
   let draft = root;
   for (const step of path.split('.')) {
     const name = step.replaceAll('[]', '');
-    const below = draft.path === '' ? name : `${draft.path}.${name}`;
     let next = draft.members.get(name);
-    if (next === undefined) draft.members.set(name, (next = emptyDraft(below)));
+    if (next === undefined) draft.members.set(name, (next = emptyDraft()));
     draft = next;
-    for (let arrays = (step.length - name.length) / 2; arrays > 0; arrays--)
-      draft = draft.elements ??= emptyDraft(`${draft.path}[]`);
+    for (let arrays = (step.length - name.length) / 2; arrays > 0; arrays--) draft = draft.elements ??= emptyDraft();
   }
   return draft;
 }
 
-function planFrom({ members, elements, ...draft }: Draft): Plan {
+function nodeFrom({ members, elements, slot, bytesMax, isElement, isText }: Draft): PlanNode {
   const byLength: Member[][] = [];
   for (const [text, member] of members) {
     const name = Buffer.from(text);
     while (byLength.length <= name.length) byLength.push([]);
-    byLength[name.length]!.push({ name, plan: planFrom(member) });
+    byLength[name.length]!.push({ name, node: nodeFrom(member) });
   }
-  return { ...draft, members: byLength, elements: elements === null ? null : planFrom(elements) };
+  return {
+    members: byLength,
+    elements: elements === null ? null : nodeFrom(elements),
+    slot,
+    bytesMax,
+    isElement,
+    isText,
+  };
 }
 
 const IN_STRING = 0;
@@ -119,14 +133,17 @@ const OVER = 8;
 const BROKEN = 9;
 
 export class JsonReader {
-  readonly #plan: Plan;
+  readonly #root: PlanNode;
   readonly #listener: JsonListener;
   #state = BEFORE_VALUE;
   /** Of the value that comes next, or is being read. */
-  #next: Plan | null;
+  #next: PlanNode | null;
   /** Plans of the open containers; those of others are not opened but skipped, so that this is no deeper than the plan. */
-  readonly #open: Plan[] = [];
+  readonly #open: PlanNode[] = [];
   readonly #arrays: boolean[] = [];
+  /** The innermost of them. */
+  #container: PlanNode | null = null;
+  #isInArray = false;
   /** Brackets open in what is skipped. */
   #depth = 0;
   /** Within a string of what is skipped. */
@@ -143,10 +160,10 @@ export class JsonReader {
   #keyFrom = 0;
   #key: Buffer | null = null;
 
-  constructor(plan: Plan, listener: JsonListener) {
-    this.#plan = plan;
+  constructor({ root }: Plan, listener: JsonListener) {
+    this.#root = root;
     this.#listener = listener;
-    this.#next = plan;
+    this.#next = root;
   }
 
   /** The text came to its end. What was told of another may be right as well, as far as it went. */
@@ -157,9 +174,11 @@ export class JsonReader {
   /** Makes ready for another text. */
   reset(): void {
     this.#state = BEFORE_VALUE;
-    this.#next = this.#plan;
+    this.#next = this.#root;
     this.#open.length = 0;
     this.#arrays.length = 0;
+    this.#container = null;
+    this.#isInArray = false;
     this.#depth = 0;
     this.#isInSkippedString = this.#isEscaped = this.#hasEscapes = this.#isTooLong = false;
     this.#takenFrom = -1;
@@ -179,7 +198,7 @@ export class JsonReader {
       }
       switch (state) {
         case BEFORE_VALUE:
-          at = this.#beginValue(chunk, at);
+          at = this.#beginValue(chunk, at, to);
           break;
         case IN_STRING:
           at = this.#readString(chunk, at, to);
@@ -211,69 +230,90 @@ export class JsonReader {
     if (this.#state === IN_KEY) this.#key = joined(this.#key, chunk, this.#keyFrom, to, KEY_BYTES_MAX + 1);
   }
 
-  #beginValue(chunk: Buffer, at: number): number {
+  #beginValue(chunk: Buffer, at: number, to: number): number {
     const byte = chunk[at]!;
-    if (byte === CLOSE_ARRAY && this.#arrays.at(-1) === true) {
+    if (byte === CLOSE_ARRAY && this.#isInArray) {
       this.#closeContainer();
       return at + 1;
     }
-    const plan = this.#next;
-    if (plan !== null) {
-      if (plan.isElement) this.#listener.onElement(plan.path);
-      if (plan.bytesMax > 0) this.#takenFrom = at;
+    const node = this.#next;
+    if (node !== null) {
+      if (node.isElement) this.#listener.onElement(node.slot);
+      if (node.bytesMax > 0) this.#takenFrom = at;
     }
     switch (byte) {
       case QUOTE:
         this.#state = IN_STRING;
         this.#hasEscapes = false;
-        return at + 1;
+        return this.#readString(chunk, at + 1, to);
       case OPEN:
-        if (plan === null || plan.members.length === 0) return this.#beginSkipped(at);
-        this.#openContainer(plan, false);
+        if (node === null || node.members.length === 0) return this.#beginSkipped(chunk, at, to);
+        this.#openContainer(node, false);
         this.#state = BEFORE_KEY;
         return at + 1;
       case OPEN_ARRAY:
-        if (plan === null || plan.elements === null) return this.#beginSkipped(at);
-        this.#openContainer(plan, true);
-        this.#next = plan.elements;
+        if (node === null || node.elements === null) return this.#beginSkipped(chunk, at, to);
+        this.#openContainer(node, true);
+        this.#state = BEFORE_VALUE;
+        this.#next = node.elements;
         return at + 1;
       default:
         this.#state = IN_SCALAR;
-        return at;
+        return this.#readScalar(chunk, at, to);
     }
   }
 
-  #beginSkipped(at: number): number {
+  #beginSkipped(chunk: Buffer, at: number, to: number): number {
     this.#state = IN_SKIPPED;
     this.#depth = 1;
-    return at + 1;
+    return this.#skip(chunk, at + 1, to);
   }
 
-  #openContainer(plan: Plan, isArray: boolean): void {
+  #openContainer(node: PlanNode, isArray: boolean): void {
     // Its members are wanted one by one, and not the whole of it.
     this.#takenFrom = -1;
-    this.#open.push(plan);
+    this.#open.push(node);
     this.#arrays.push(isArray);
+    this.#container = node;
+    this.#isInArray = isArray;
   }
 
   #closeContainer(): void {
     this.#open.pop();
     this.#arrays.pop();
-    this.#state = this.#open.length === 0 ? OVER : AFTER_VALUE;
+    const { length } = this.#open;
+    this.#container = length === 0 ? null : this.#open[length - 1]!;
+    this.#isInArray = length > 0 && this.#arrays[length - 1]!;
+    this.#state = length === 0 ? OVER : AFTER_VALUE;
   }
 
-  #endValue(chunk: Buffer, end: number): void {
+  /** @returns where to read on: within the next key, where that begins right here as it mostly does */
+  #endValue(chunk: Buffer, end: number, to: number): number {
     if (this.#takenFrom !== -1) this.#tellTaken(chunk, end);
-    this.#state = this.#open.length === 0 ? OVER : AFTER_VALUE;
+    if (this.#container === null) {
+      this.#state = OVER;
+      return end;
+    }
+    if (end + 1 < to && chunk[end] === COMMA && chunk[end + 1] === QUOTE && !this.#isInArray) {
+      this.#beginKey(end + 2);
+      return end + 2;
+    }
+    this.#state = AFTER_VALUE;
+    return end;
+  }
+
+  #beginKey(at: number): void {
+    this.#state = IN_KEY;
+    this.#keyFrom = at;
+    this.#key = null;
+    this.#hasEscapes = false;
   }
 
   #readString(chunk: Buffer, at: number, to: number): number {
     const end = this.#endOfString(chunk, at, to);
     const isClosed = end !== -1;
     if (this.#next?.isText === true) this.#listener.onText(chunk, at, isClosed ? end - 1 : to);
-    if (!isClosed) return to;
-    this.#endValue(chunk, end);
-    return end;
+    return isClosed ? this.#endValue(chunk, end, to) : to;
   }
 
   /** Behind the quote that closes the string in which `at` stands; -1 where it goes on in the next chunk. */
@@ -314,9 +354,7 @@ export class JsonReader {
   #readScalar(chunk: Buffer, at: number, to: number): number {
     let i = at;
     while (i < to && !endsScalar(chunk[i]!)) i++;
-    if (i === to) return to;
-    this.#endValue(chunk, i);
-    return i;
+    return i === to ? to : this.#endValue(chunk, i, to);
   }
 
   /** Goes to the end of a container of which nothing is wanted but, perhaps, all its bytes. */
@@ -327,57 +365,39 @@ export class JsonReader {
       if (i === -1) return to;
       this.#isInSkippedString = false;
     }
+    let depth = this.#depth;
     while (i < to) {
-      if (IS_STRUCTURE[chunk[i]!] === 0) {
-        i++;
-        continue;
-      }
-      switch (chunk[i++]) {
-        case QUOTE: {
-          const end = this.#endOfString(chunk, i, to);
-          if (end === -1) {
-            this.#isInSkippedString = true;
-            return to;
-          }
-          i = end;
+      const byte = chunk[i++]!;
+      if (IS_STRUCTURE[byte] === 0) continue;
+      if (byte === QUOTE) {
+        i = this.#endOfString(chunk, i, to);
+        if (i === -1) {
+          this.#isInSkippedString = true;
           break;
         }
-        case OPEN:
-        case OPEN_ARRAY:
-          this.#depth++;
-          break;
-        case CLOSE:
-        case CLOSE_ARRAY:
-          if (--this.#depth === 0) {
-            this.#endValue(chunk, i);
-            return i;
-          }
-      }
+      } else if (byte === OPEN || byte === OPEN_ARRAY) depth++;
+      else if (--depth === 0) return this.#endValue(chunk, i, to);
     }
+    this.#depth = depth;
     return to;
   }
 
   #readAfterValue(chunk: Buffer, at: number): number {
     const byte = chunk[at]!;
-    const isArray = this.#arrays.at(-1)!;
     if (byte === COMMA) {
-      if (isArray) {
+      if (this.#isInArray) {
         this.#state = BEFORE_VALUE;
-        this.#next = this.#open.at(-1)!.elements;
+        this.#next = this.#container!.elements;
       } else this.#state = BEFORE_KEY;
-    } else if (byte === (isArray ? CLOSE_ARRAY : CLOSE)) this.#closeContainer();
+    } else if (byte === (this.#isInArray ? CLOSE_ARRAY : CLOSE)) this.#closeContainer();
     else this.#state = BROKEN;
     return at + 1;
   }
 
   #readBeforeKey(chunk: Buffer, at: number): number {
     const byte = chunk[at]!;
-    if (byte === QUOTE) {
-      this.#state = IN_KEY;
-      this.#keyFrom = at + 1;
-      this.#key = null;
-      this.#hasEscapes = false;
-    } else if (byte === CLOSE) this.#closeContainer();
+    if (byte === QUOTE) this.#beginKey(at + 1);
+    else if (byte === CLOSE) this.#closeContainer();
     else this.#state = BROKEN;
     return at + 1;
   }
@@ -385,23 +405,24 @@ export class JsonReader {
   #readKey(chunk: Buffer, at: number, to: number): number {
     const end = this.#endOfString(chunk, at, to);
     if (end === -1) return to;
-    const plan = this.#open.at(-1)!;
+    const node = this.#container!;
     this.#next =
       this.#key === null && !this.#hasEscapes
-        ? memberNamed(plan, chunk, this.#keyFrom, end - 1)
-        : this.#memberOfJoined(plan, joined(this.#key, chunk, this.#keyFrom, end - 1, KEY_BYTES_MAX + 1));
+        ? memberNamed(node, chunk, this.#keyFrom, end - 1)
+        : this.#memberOfJoined(node, joined(this.#key, chunk, this.#keyFrom, end - 1, KEY_BYTES_MAX + 1));
     this.#key = null;
+    if (end + 1 < to && chunk[end] === COLON && !isSpace(chunk[end + 1]!)) return this.#beginValue(chunk, end + 1, to);
     this.#state = AFTER_KEY;
     return end;
   }
 
-  #memberOfJoined(plan: Plan, key: Buffer): Plan | null {
+  #memberOfJoined(node: PlanNode, key: Buffer): PlanNode | null {
     if (key.length > KEY_BYTES_MAX) return null;
-    if (!this.#hasEscapes) return memberNamed(plan, key, 0, key.length);
+    if (!this.#hasEscapes) return memberNamed(node, key, 0, key.length);
     const name = parse(Buffer.from(`"${key.toString('utf8')}"`));
     if (typeof name !== 'string') return null;
     const plain = Buffer.from(name);
-    return memberNamed(plan, plain, 0, plain.length);
+    return memberNamed(node, plain, 0, plain.length);
   }
 
   #carryTaken(chunk: Buffer, to: number): void {
@@ -413,7 +434,7 @@ export class JsonReader {
   }
 
   #tellTaken(chunk: Buffer, end: number): void {
-    const { path, bytesMax } = this.#next!;
+    const { slot, bytesMax } = this.#next!;
     const from = this.#takenFrom;
     const wasTooLong = this.#isTooLong || (this.#taken?.length ?? 0) + end - from > bytesMax;
     const taken = this.#taken;
@@ -425,18 +446,18 @@ export class JsonReader {
     const value = isPlain
       ? chunk.toString('utf8', from + 1, end - 1)
       : parse(taken === null ? chunk.subarray(from, end) : joined(taken, chunk, from, end, bytesMax));
-    if (value !== undefined) this.#listener.onValue(path, value);
+    if (value !== undefined) this.#listener.onValue(slot, value);
   }
 }
 
-function memberNamed({ members }: Plan, key: Buffer, from: number, to: number): Plan | null {
+function memberNamed({ members }: PlanNode, key: Buffer, from: number, to: number): PlanNode | null {
   const alike = members[to - from];
   if (alike === undefined) return null;
   for (let m = 0; m < alike.length; m++) {
-    const { name, plan } = alike[m]!;
+    const { name, node } = alike[m]!;
     let i = 0;
     while (i < name.length && name[i] === key[from + i]) i++;
-    if (i === name.length) return plan;
+    if (i === name.length) return node;
   }
   return null;
 }

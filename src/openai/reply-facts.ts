@@ -3,8 +3,8 @@ import type { Endpoint } from '../domain/endpoint.ts';
 import { NOTHING_SEEN, type ReplyFacts } from '../domain/facts.ts';
 import { AudioLength } from './audio-length.ts';
 import { EventFindings } from './event-findings.ts';
-import { Findings, TextSample, USAGE_BYTES_MAX, factsOf, wantsOfReply } from './findings.ts';
-import { JsonReader, type Plan, type Want, planOf } from './json-reader.ts';
+import { Findings, FindingsPlan, TextSample, USAGE_BYTES_MAX, factsOf, wantsOfReply } from './findings.ts';
+import { JsonReader, type Want } from './json-reader.ts';
 import { EventStreamScan } from './sse.ts';
 
 export interface ReplyScan {
@@ -36,8 +36,11 @@ const TEXTS: readonly Want[] = [
 ].map((path) => ({ path, as: 'text' }));
 
 interface ReplyPlan {
-  readonly plan: Plan;
+  readonly plan: FindingsPlan;
   readonly usagePath: string;
+  readonly usageSlot: number;
+  /** Its path leads through an array. */
+  readonly isList: boolean;
 }
 
 const PLANS = new Map<string, ReplyPlan>();
@@ -48,24 +51,24 @@ function planFor(endpoint: Endpoint | undefined): ReplyPlan {
   let found = PLANS.get(usagePath);
   if (found === undefined) {
     const usage: Want = { path: usagePath, as: 'value', bytesMax: USAGE_BYTES_MAX };
-    const plan = planOf([...wantsOfReply(''), ...TEXTS, { path: 'data[]', as: 'element' }, usage]);
-    PLANS.set(usagePath, (found = { plan, usagePath }));
+    const plan = new FindingsPlan([...wantsOfReply(''), ...TEXTS, { path: 'data[]', as: 'element' }, usage]);
+    found = { plan, usagePath, usageSlot: plan.slotOf(usagePath), isList: usagePath.includes('[]') };
+    PLANS.set(usagePath, found);
   }
   return found;
 }
 
 function scanJson(endpoint: Endpoint | undefined): ReplyScan {
-  const { plan, usagePath } = planFor(endpoint);
-  const isList = usagePath.includes('[]');
-  const found = new Findings(isList ? usagePath : null);
-  const reader = new JsonReader(plan, found);
+  const { plan, usagePath, usageSlot, isList } = planFor(endpoint);
+  const found = new Findings(plan, isList ? usagePath : null);
+  const reader = new JsonReader(plan.json, found);
   return {
     feed: (chunk) => reader.feed(chunk, 0, chunk.length),
     textBytes: () => 0,
     facts() {
-      const usages = (isList ? found.usages : [found.values[usagePath]])
-        .filter((usage) => usage !== null && usage !== undefined)
-        .map((usage) => named(usage, usagePath));
+      const usages: unknown[] = [];
+      for (const usage of isList ? found.usages : [found.values[usageSlot]])
+        if (usage !== null && usage !== undefined) usages.push(named(usage, usagePath));
       const facts = factsOf(found, '', usages);
       return usages.length > 0 ? facts : { ...facts, ...found.text.read(true) };
     },

@@ -1,8 +1,8 @@
 // Usage in the frames that an upstream sends over a WebSocket: one such exchange holds many billed things. Looks at frames
 // only, never throws, and never reads one that reports nothing.
 import type { ReplyFacts } from '../domain/facts.ts';
-import { Findings, USAGE_BYTES_MAX, factsOf, wantsOfReply } from './findings.ts';
-import { JsonReader, planOf } from './json-reader.ts';
+import { Findings, FindingsPlan, USAGE_BYTES_MAX, factsOf, wantsOfReply } from './findings.ts';
+import { JsonReader } from './json-reader.ts';
 import { type UsageReport, reportsOn } from './usage-reports.ts';
 
 /** One response within a WebSocket, or the transcription of what was said to it. */
@@ -73,7 +73,7 @@ const REPORTS = new Map<string, Report>();
 for (const [event, report] of reportsOn('websocket'))
   REPORTS.set(event, { ...report, quoted: Buffer.from(`"${event}"`) });
 
-const PLAN = planOf([
+const PLAN = new FindingsPlan([
   ...['type', 'item_id', 'content_index', 'elapsed_ms', ...SESSION_MODELS].map(
     (path) => ({ path, as: 'value' }) as const,
   ),
@@ -118,21 +118,21 @@ export function openTurnReader(): TurnReader {
   }
 
   function readElapsed(found: Findings | null): void {
-    const elapsed = found?.values['elapsed_ms'];
+    const elapsed = found?.value('elapsed_ms');
     if (typeof elapsed === 'number' && elapsed >= 0) translatedMs = Math.max(translatedMs ?? 0, elapsed);
   }
 
   function readReport(found: Findings | null): Turn | null {
     const report = REPORTS.get(found?.string('type') ?? '');
     if (found === null || report === undefined) return null;
-    const reported = found.values[report.path];
+    const reported = found.value(report.path);
     const object = typeof reported === 'object' && reported !== null ? reported : undefined;
     if (report.isCumulative) {
       usage = object ?? usage;
       return null;
     }
     const id = found.string('response.id') ?? found.string('item_id');
-    if (id !== null && !isFirst(`${report.event} ${id} ${String(found.values['content_index'])}`)) return null;
+    if (id !== null && !isFirst(`${report.event} ${id} ${String(found.value('content_index'))}`)) return null;
     return turnOf(report.event, object, factsOf(found, 'response.', object === undefined ? [] : [object]));
   }
 
@@ -174,8 +174,8 @@ export function openTurnReader(): TurnReader {
 
 /** However long the frame is, no more of it is decoded than what is wanted. Null where it is no JSON. */
 function findIn(frame: Buffer): Findings | null {
-  const found = new Findings();
-  const reader = new JsonReader(PLAN, found);
+  const found = new Findings(PLAN);
+  const reader = new JsonReader(PLAN.json, found);
   reader.feed(frame, 0, frame.length);
   return reader.isWhole ? found : null;
 }
