@@ -5,7 +5,6 @@ import { formatUsd } from '../domain/money.ts';
 import type { SpendGroup, SpendRow } from '../ledger/ledger.ts';
 import type { Cell } from './csv.ts';
 import type { Names } from './names.ts';
-import { timeText } from './views.ts';
 
 export const FOCUS_GROUPS = ['team', 'key', 'user', 'model', 'endpoint'] as const satisfies readonly SpendGroup[];
 
@@ -37,6 +36,10 @@ export const FOCUS_COLUMNS = [
   'ResourceName',
   'ResourceType',
   'SkuId',
+  'SkuPriceId',
+  'PricingCategory',
+  'PricingQuantity',
+  'PricingUnit',
   'ConsumedQuantity',
   'ConsumedUnit',
   'Tags',
@@ -98,6 +101,7 @@ function costs(cost: Money | null) {
 }
 
 const NO_COUNTS = {
+  PricingQuantity: 0,
   ConsumedQuantity: 0,
   x_Exchanges: 0,
   x_TokensIn: 0,
@@ -109,8 +113,10 @@ const NO_COUNTS = {
 };
 
 function counts(row: SpendRow): typeof NO_COUNTS {
+  const { quantity } = quantityOf(row);
   return {
-    ConsumedQuantity: row.tokensIn + row.tokensOut,
+    PricingQuantity: quantity,
+    ConsumedQuantity: quantity,
     x_Exchanges: row.exchanges,
     x_TokensIn: row.tokensIn,
     x_TokensOut: row.tokensOut,
@@ -121,7 +127,17 @@ function counts(row: SpendRow): typeof NO_COUNTS {
   };
 }
 
-async function commonOf({ group }: SpendRow, { names, account, tag }: FocusContext) {
+/** What is not counted in tokens, such as images by the piece, is counted by requests. */
+function quantityOf({ tokensIn, tokensOut, exchanges }: SpendRow) {
+  const tokens = tokensIn + tokensOut;
+  return tokens === 0 && exchanges > 0
+    ? { quantity: exchanges, unit: 'Requests' }
+    : { quantity: tokens, unit: 'Tokens' };
+}
+
+async function commonOf(row: SpendRow, { names, account, tag }: FocusContext) {
+  const { group } = row;
+  const { unit } = quantityOf(row);
   const of = (name: SpendGroup) => {
     const text = group[name];
     return typeof text !== 'string' || text === '' ? null : text;
@@ -140,10 +156,10 @@ async function commonOf({ group }: SpendRow, { names, account, tag }: FocusConte
     BillingCurrency: 'USD',
     BillingAccountId: account,
     BillingAccountName: `${VENDOR} API account at ${account}`,
-    BillingPeriodStart: timeText(periodStart),
-    BillingPeriodEnd: timeText(periodEnd),
-    ChargePeriodStart: timeText(start),
-    ChargePeriodEnd: timeText(end),
+    BillingPeriodStart: instantText(periodStart),
+    BillingPeriodEnd: instantText(periodEnd),
+    ChargePeriodStart: instantText(start),
+    ChargePeriodEnd: instantText(end),
     ChargeCategory: 'Usage',
     ChargeClass: null,
     ChargeDescription: `${model ?? 'no model'} at ${endpoint ?? 'a path of no known endpoint'}`,
@@ -160,7 +176,10 @@ async function commonOf({ group }: SpendRow, { names, account, tag }: FocusConte
     ResourceName: key?.name ?? null,
     ResourceType: 'Virtual key',
     SkuId: model ?? endpoint,
-    ConsumedUnit: 'Tokens',
+    SkuPriceId: model ?? endpoint,
+    PricingCategory: 'Standard',
+    PricingUnit: unit,
+    ConsumedUnit: unit,
     Tags: JSON.stringify(Object.fromEntries([...tags].map((each) => [each, true]))),
     x_Endpoint: endpoint,
     x_UserId: userId,
@@ -173,4 +192,9 @@ function monthAt(at: number): readonly [start: number, end: number] {
   const date = new Date(at);
   const [year, month] = [date.getUTCFullYear(), date.getUTCMonth()];
   return [Date.UTC(year, month), Date.UTC(year, month + 1)];
+}
+
+/** FOCUS knows no parts of seconds. */
+function instantText(at: number): string {
+  return `${new Date(at).toISOString().slice(0, 19)}Z`;
 }
