@@ -82,6 +82,7 @@ const LUNA = [
   { input: '1', cached: '0.1', written: '1.25', output: '6' },
   { input: '0.2', cached: '0.02', written: '0.25', output: '1.2' },
 ] as const;
+const MINI: TextRates = { input: '0.15', cached: '0.075', written: '0.15', output: '0.60' };
 const LONG_5_5: TextRates = { input: '10', cached: '1', written: '10', output: '45' };
 const TEXT_MODELS = [...Object.keys(TEXT_RATES), 'gpt-5.6-luna'];
 const FAST_4_1: TextRates = { input: '3.5', cached: '0.875', written: '3.5', output: '14' };
@@ -476,21 +477,25 @@ const silentTier: Kind = ({ next, part, contract }) => {
   };
 };
 
-/** Of a chat, three tokens of text, three that frame them and three that prime the reply went in, and five came. */
-const leftChat: Kind = ({ part, contract }) => {
-  const chunk = { id: 'c', model: 'gpt-5', choices: [{ index: 0, delta: { content: 'one two three four five' } }] };
+/** Of a chat, three tokens of text, three that frame them and three that prime the reply went in, and five came; nothing ever tells that this model reasons. */
+const leftChat: Kind = ({ contract }) => {
+  const chunk = {
+    id: 'c',
+    model: 'gpt-4o-mini',
+    choices: [{ index: 0, delta: { content: 'one two three four five' } }],
+  };
   const seen = events(chunk);
   return {
     ...CHAT,
     ...STREAM,
-    body: asked('gpt-5', { stream: true }),
+    body: asked('gpt-4o-mini', { stream: true }),
     reply: seen,
     amended: events({ ...chunk, usage: null }),
     leavesAfter: seen,
-    model: 'gpt-5',
+    model: 'gpt-4o-mini',
     owed: {
       state: 'estimated',
-      pico: costOfText(ratesOf('gpt-5', part), { input: 9, cached: 0, written: 0, output: 5 }, [contract]),
+      pico: costOfText(MINI, { input: 9, cached: 0, written: 0, output: 5 }, [contract]),
     },
   };
 };
