@@ -32,7 +32,8 @@ const object = (status: string, usage: object | null = null) => ({
   usage,
   output: [],
 });
-const event = (body: object & { readonly type: string }) => `event: ${body.type}\ndata: ${JSON.stringify(body)}\n\n`;
+const event = (body: { readonly type: string; readonly [name: string]: unknown }) =>
+  `event: ${body.type}\ndata: ${JSON.stringify(body)}\n\n`;
 const BEGUN = [
   event({ type: 'response.created', response: object('in_progress') }),
   event({ type: 'response.output_text.delta', delta: 'The Rhine rises in the Alps' }),

@@ -1,6 +1,8 @@
 // Work that is paid for later is entered once, on the key that started it, at the prices of the moment when it was started: whoever
 // tells that it has ended, and however often.
 import assert from 'node:assert/strict';
+import { cpSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 
 import { NOTHING_SEEN, type ReplyFacts } from '../src/domain/facts.ts';
@@ -552,6 +554,56 @@ test('an estimate whose end nobody learns stands, and is no failure', async () =
   const { totals } = await replica.ledger.report(ALL);
   assert.deepEqual([totals.estimated, totals.measured, errors], [5n, 0n, []]);
   assert.deepEqual(await replica.store.work.count(), [{ kind: 'response', state: 'settled', count: 1 }]);
+});
+
+test('a store that was lost is made again from the spool with all that was entered late, and nothing is charged twice', async () => {
+  const { id: budget } = await replica.ledger.budgets.create(keyBudget(10n ** 13n));
+  await startWork(replica, told(AT), 'response', 'resp_1', { worst: 10n ** 11n });
+  await startWork(replica, told(AT), 'response', 'resp_2', { worst: 10n ** 11n, guess: 10n ** 9n });
+  await startWork(replica, told(AT), 'batch', 'batch_1');
+  await startWork(replica, told(AT), 'container', 'cntr_1');
+  await startWork(replica, told(AT), 'vector_store', 'vs_1');
+  for (const id of ['resp_1', 'resp_2'])
+    upstream.answers.set(`/v1/responses/${id}`, { body: responseObject(id, 'completed', { usage: E14_USAGE }) });
+  const ended = { output_file_id: 'file-o' };
+  upstream.answers.set('/v1/batches/batch_1', { body: batchObject('batch_1', 'completed', ended) });
+  upstream.answers.set('/v1/files/file-o/content', { body: outputLine(1, 'gpt-6.1-sol', E14_USAGE) });
+  const created_at = AT / 1000 + 1;
+  const box = { id: 'cntr_1', status: 'expired', created_at, last_active_at: created_at + 600, memory_limit: '1g' };
+  upstream.answers.set('/v1/containers/cntr_1', { body: box });
+  const shelf = { id: 'vs_1', object: 'vector_store', status: 'completed', usage_bytes: 3 * GIB };
+  upstream.answers.set('/v1/vector_stores/vs_1', { body: shelf });
+  for (let hour = 0; hour < 25; hour++) await lookAfter(HOUR);
+  await startWork(replica, told(clock.now()), 'response', 'resp_3');
+  const entry = await replica.ledger.findEntry('batch:batch_1');
+  const standing = await replica.ledger.standingOf(entry!);
+  assert.equal(await replica.ledger.correct([{ standing, cost: aCost(10n ** 9n) }]), 1);
+  const report = { ...ALL, groupBy: ['key', 'day'] } as const;
+  const before = await replica.ledger.report(report);
+  const [entries, windows] = [await lateEntries(replica), await replica.store.ledger.windowsOf(budget, '', 0)];
+  assert.ok(entries.length >= 7, String(entries.length));
+  await replica.close();
+
+  const other = makeDir();
+  cpSync(join(dir.path, 'spool.db'), join(other.path, 'spool.db'));
+  dir.remove();
+  dir = other;
+  // What is gone by now must not be charged by what nobody sees.
+  upstream.answers.clear();
+  upstream.answers.set('/v1/vector_stores/vs_1', { body: shelf });
+  replica = await openReplica({ dataDir: dir.path, clock, upstream });
+  const hasAll = async () => {
+    assert.deepEqual(await replica.ledger.report(report), before);
+    assert.deepEqual(await lateEntries(replica), entries);
+    assert.deepEqual(await replica.store.ledger.windowsOf(budget, '', 0), windows);
+    await assertNoDrift();
+  };
+  await hasAll();
+  await lookAfter(MINUTE);
+  await hasAll();
+  upstream.answers.set('/v1/responses/resp_3', { body: responseObject('resp_3', 'completed', { usage: E14_USAGE }) });
+  await lookAfter(MINUTE);
+  assert.equal((await lateEntries(replica)).length, entries.length + 1);
 });
 
 test('the reads of the gateway itself leave records that belong to nobody and cost nothing', async () => {

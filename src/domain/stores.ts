@@ -1,6 +1,7 @@
 // What the tools ask of the store. One implementation per engine, one contract suite for all.
 import type { AuditHead, AuditRow, Change, Deed } from './audit.ts';
 import type { Hold } from './budget.ts';
+import type { Entry } from './entry.ts';
 import type { ExchangeRecord, Intent } from './exchange-record.ts';
 import type { ExchangeId, KeyId, TeamId, UserId } from './id.ts';
 import type { VirtualKey } from './key.ts';
@@ -123,6 +124,15 @@ export interface Spool {
   purgeBefore(atMs: number, rowsMax: number): number;
   /** Intents whose process died before their record was written. */
   orphanedIntents(): readonly Intent[];
+  readonly entries: KeptEntries;
+}
+
+/** Entries of the ledger that no record makes. */
+export interface KeptEntries {
+  /** What is kept already stays as it is. */
+  keep(entries: readonly Entry[]): void;
+  /** The newest first, before a place. */
+  before(seq: number, limit: number): readonly { readonly seq: number; readonly entry: Entry }[];
 }
 
 export interface SpooledRecord {

@@ -22,6 +22,7 @@ import { openEntries } from './entries.ts';
 import { type HoldDetails, entryOfExpired, nameOf } from './entry-of.ts';
 import { type LateCharge, lateEntry } from './late-entry.ts';
 import { openLocalPosting } from './local-posting.ts';
+import { restoreEntries } from './lost-entries.ts';
 import { type PostingParts, openPosting, tallyOf } from './posting.ts';
 import { type Drift, findDrift } from './rebuild.ts';
 import { openInputFiles } from './input-files.ts';
@@ -163,6 +164,8 @@ export async function openLedger(parts: LedgerParts): Promise<Ledger> {
     },
   };
   const { local } = store;
+  // Before the records: work that they began is over where its entry is there.
+  await restoreEntries(store, spool.entries);
   const posting =
     local === null
       ? openPosting(postingParts)
@@ -265,9 +268,19 @@ export async function openLedger(parts: LedgerParts): Promise<Ledger> {
   }
 
   async function told(entries: readonly Entry[], posted: Posted): Promise<void> {
+    keep(entries);
     balances.adjust(entries.flatMap(({ charges }) => charges));
     onEntered(tallyOf(entries));
     if (onThreshold !== undefined) await tellThresholds(parts, bounds, entries, posted);
+  }
+
+  function keep(entries: readonly Entry[]): void {
+    try {
+      spool.entries.keep(entries);
+    } catch (error) {
+      // They stand in the store, which is what counts.
+      log.warn('late entries are not in the spool', { why: error instanceof Error ? error.message : String(error) });
+    }
   }
 
   async function settleLate(late: LateCharge): Promise<boolean> {

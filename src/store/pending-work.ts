@@ -12,15 +12,29 @@ const ROWS_MAX = 64;
 /** Settled rows that go at once. */
 const FORGET_ROWS = 500;
 
-/** Work that is known already stays as it is. */
+/** Work that is known already stays as it is; what is entered already does not begin again. */
 export async function beginWork(tx: Kysely<Schema>, works: readonly NewWork[]): Promise<void> {
-  for (let at = 0; at < works.length; at += ROWS_MAX) {
+  const begun: NewWork[] = [];
+  for (const work of works) if (!(await isEntered(tx, work))) begun.push(work);
+  for (let at = 0; at < begun.length; at += ROWS_MAX) {
     await tx
       .insertInto('pending_work')
-      .values(works.slice(at, at + ROWS_MAX).map(rowOf))
+      .values(begun.slice(at, at + ROWS_MAX).map(rowOf))
       .onConflict((on) => on.column('settle_key').doNothing())
       .execute();
   }
+}
+
+/** A store goes on, day by day. A container's entry has the time of its making behind its key. */
+async function isEntered(tx: Kysely<Schema>, { kind, settleKey }: NewWork): Promise<boolean> {
+  if (kind === 'vector_store') return false;
+  const entry = await tx
+    .selectFrom('entries')
+    .select('settle_key')
+    .where('settle_key', '>=', settleKey)
+    .orderBy('settle_key')
+    .executeTakeFirst();
+  return entry?.settle_key === settleKey || entry?.settle_key.startsWith(`${settleKey}:`) === true;
 }
 
 export function workStore({ db, now, lockRows, lockFreeRows }: Engine): WorkStore {

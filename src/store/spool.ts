@@ -7,6 +7,7 @@ import type { Hold } from '../domain/budget.ts';
 import type { ExchangeRecord, Intent } from '../domain/exchange-record.ts';
 import type { Spool, SpooledRecord, Written } from '../domain/stores.ts';
 import { startKeeper } from './keeper.ts';
+import { openKeptEntries } from './spool-entries.ts';
 import type { KeeperReply } from './spool-keeper.ts';
 
 /** How long after a commit the disk is asked, at the latest. */
@@ -66,6 +67,7 @@ export function openSpool(file: string, durability: 'group' | 'strict'): OpenSpo
     const columns = database.prepare('SELECT name FROM pragma_table_info(?)').all(table);
     if (!columns.some(({ name }) => name === column)) database.exec(`ALTER TABLE ${table} ADD COLUMN ${column} TEXT`);
   }
+  const entries = openKeptEntries(database);
   const statements = prepare(database);
   const keeper = startKeeper(file, onKeeperReply);
 
@@ -252,6 +254,7 @@ export function openSpool(file: string, durability: 'group' | 'strict'): OpenSpo
       for (const row of statements.oldIntents.all(atMs)) {
         if (!slots.has(String(row['id']))) statements.deleteIntent.run(Number(row['slot']));
       }
+      entries.purgeBefore(atMs);
       return Number(statements.purge.run(atMs, rowsMax).changes);
     },
     orphanedIntents: () =>
@@ -260,6 +263,7 @@ export function openSpool(file: string, durability: 'group' | 'strict'): OpenSpo
         slots.set(intent.id, { number: Number(row['slot']), hold: intent.hold });
         return intent;
       }),
+    entries,
     refusedWrites: () => refusedWrites,
     async close() {
       isStandingStill = false;
