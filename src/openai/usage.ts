@@ -67,6 +67,7 @@ export function readImageTool({
 /** Calls of hosted tools, which cost beside tokens: known of a reply that broke off as well. */
 export function toolReadings(facts: ReplyFacts, request: RequestFacts | null): Reading[] {
   const { web_search = 0, web_search_preview = 0, file_search = 0 } = facts.toolCalls;
+  if (web_search === 0 && web_search_preview === 0 && file_search === 0) return [];
   const isPreview = request?.tools.some((tool) => tool.startsWith('web_search_preview')) ?? false;
   return [
     ...readingOf('web_search_calls', isPreview ? 0 : web_search),
@@ -81,12 +82,13 @@ function readText(facts: ReplyFacts, request: RequestFacts | null, endpoint: End
   const usage = readAllTokens(facts, request, TEXT);
   if (usage.readings === null) return usage;
   const problems = [...usage.problems];
-  const models = new Set(facts.usages.map((each) => member(each, 'model_name')));
-  if (models.size > 1) problems.push('Several models were used, each at its own prices.');
+  if (facts.usages.length > 1 && new Set(facts.usages.map((each) => member(each, 'model_name'))).size > 1)
+    problems.push('Several models were used, each at its own prices.');
   if (facts.imageTool !== null && facts.imageTool.usage === null)
     problems.push('A tool made images, and the reply does not say what that used.');
   const searches = endpoint?.group === 'chat' ? searchesOfModel(facts.model ?? request?.model ?? '') : [];
-  return { ...usage, readings: [...usage.readings, ...toolReadings(facts, request), ...searches], problems };
+  const readings = [...usage.readings, ...toolReadings(facts, request), ...searches];
+  return { source: usage.source, readings, raw: usage.raw, problems };
 }
 
 /** Search models of the chat endpoint search once for each reply, and report it nowhere. */
@@ -205,10 +207,15 @@ function readNothing(facts: ReplyFacts): Usage {
 // ---- Their common parts.
 
 function readAllTokens(facts: ReplyFacts, request: RequestFacts | null, shape: TokenShape): Usage {
-  if (facts.usages.length === 0) return absent(facts);
-  const isWrittenFor12h = /^12h?$/.test(request?.promptCacheRetention ?? '');
-  const all = facts.usages.map((usage) => readTokens(usage, shape, isWrittenFor12h));
-  return { source: 'reported', raw: rawOf(facts), ...sumOf(all) };
+  const { usages } = facts;
+  if (usages.length === 0) return absent(facts);
+  const retention = request?.promptCacheRetention ?? null;
+  const isWrittenFor12h = retention !== null && /^12h?$/.test(retention);
+  const { readings, problems } =
+    usages.length === 1
+      ? readTokens(usages[0], shape, isWrittenFor12h)
+      : sumOf(usages.map((usage) => readTokens(usage, shape, isWrittenFor12h)));
+  return { source: 'reported', readings, raw: rawOf(facts), problems };
 }
 
 function sumOf(all: readonly Metered[]): Metered {
