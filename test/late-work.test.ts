@@ -138,6 +138,35 @@ test('of a key that was deleted the work is charged all the same, to it', async 
   assert.equal(lateEntries()[0]?.key_id, key.id);
 });
 
+test('work is charged to the tags that its key had when it was started, and each kind of it by its own id', async () => {
+  const { key, token } = await gateway.createKey({ name: 'tagged', tags: ['night'] });
+  const video = (id: string) => ({ id, object: 'video', model: 'sora-2', seconds: '4', size: '1280x720' });
+  upstream.answers.set('POST /v1/videos', { body: { ...video('video_1'), status: 'queued' } });
+  upstream.answers.set('POST /v1/videos/video_1/remix', {
+    body: { ...video('video_2'), status: 'queued', remixed_from_video_id: 'video_1' },
+  });
+  clock.turn(Date.UTC(2026, 7, 1) - clock.now());
+  await ok('POST', '/videos', { model: 'sora-2', prompt: 'The Rhine' }, token);
+  await ok('POST', '/videos/video_1/remix', { prompt: 'In winter' }, token);
+  const changed = await gateway.adminFetch(`/admin/v1/keys/${key.id}`, {
+    method: 'PATCH',
+    body: JSON.stringify({ tags: ['day'] }),
+  });
+  assert.ok(changed.ok, await changed.text());
+  for (const id of ['video_1', 'video_2']) {
+    upstream.answers.set(`GET /v1/videos/${id}`, { body: { ...video(id), status: 'completed' } });
+    await ok('GET', `/videos/${id}`, undefined, token);
+  }
+  await settledAs(['video:video_1', '400000000000'], ['video:video_2', '400000000000']);
+  const reply = await gateway.adminFetch('/admin/v1/spend?group_by=tag&from=2026-07-01&to=2026-09-01');
+  const { data } = (await reply.json()) as { data: { tag: string; measured_usd: string }[] };
+  const spent = data
+    .filter(({ measured_usd }) => measured_usd !== '0')
+    .map(({ tag, measured_usd }) => [tag, measured_usd]);
+  assert.deepEqual(spent, [['night', '0.8']]);
+  clock.turn(AT - clock.now());
+});
+
 test('a container is charged to its end when its client deletes it', async () => {
   upstream.answers.set('POST /v1/containers', { body: { id: 'cntr_1', object: 'container', memory_limit: '4g' } });
   upstream.answers.set('DELETE /v1/containers/cntr_1', {

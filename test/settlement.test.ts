@@ -290,6 +290,52 @@ test('fine-tuning is charged by trained tokens, and by seconds where it was rein
   assert.deepEqual(await usdOf(), ['3.6', '150']);
 });
 
+test('a fine-tuning job that was cancelled is charged for what it had trained; of one that tells of nothing nothing is known', async () => {
+  const job = (id: string, trained_tokens: number | null) => ({
+    id,
+    object: 'fine_tuning.job',
+    status: 'cancelled',
+    model: 'gpt-4o-mini-2024-07-18',
+    trained_tokens,
+  });
+  for (const [id, trained] of [
+    ['ftjob_1', 100_000],
+    ['ftjob_2', null],
+  ] as const) {
+    await startWork(replica, told(AT), 'fine_tuning_job', id);
+    upstream.answers.set(`/v1/fine_tuning/jobs/${id}`, { body: job(id, trained) });
+  }
+  await lookAfter(MINUTE);
+  const entries = await lateEntries(replica);
+  assert.deepEqual(
+    entries.map(({ state, amount, why }) => [state, amount === null ? null : formatUsd(amount), why]),
+    [
+      ['priced', '0.3', null],
+      ['unpriced', null, 'no_usage'],
+    ],
+  );
+});
+
+test('what work cost is dated to the day on which it was learnt, and says when the work was done', async () => {
+  await startWork(replica, told(AT + 10 * HOUR), 'batch', 'batch_1');
+  upstream.answers.set('/v1/batches/batch_1', { body: batchObject('batch_1', 'in_progress') });
+  await lookAfter(DAY);
+  const ended = { output_file_id: 'file-o' };
+  upstream.answers.set('/v1/batches/batch_1', { body: batchObject('batch_1', 'completed', ended) });
+  upstream.answers.set('/v1/files/file-o/content', { body: outputLine(1, 'gpt-6.1-sol', E14_USAGE) });
+  await lookAfter(DAY);
+  const [entry] = await lateEntries(replica);
+  assert.deepEqual([entry?.at, entry?.servicePeriod], [AT + 2 * DAY, { from: AT + 10 * HOUR, to: AT + 2 * DAY }]);
+  const { rows } = await replica.ledger.report({ ...ALL, groupBy: ['day'] });
+  assert.deepEqual(
+    rows.map(({ exchanges, measured, pending }) => [exchanges, formatUsd(measured), pending]),
+    [
+      [1, '0', 0],
+      [0, '0.00515', 0],
+    ],
+  );
+});
+
 test('a video is charged by its seconds: example E34', async () => {
   const started = told(Date.UTC(2026, 7, 1), aCaller(), { model: 'sora-2' });
   await startWork(replica, started, 'video', 'video_1');
@@ -365,6 +411,34 @@ test('a store within what is free costs nothing, and is pending no more when its
   for (let hour = 0; hour < 72; hour++) await lookAfter(HOUR);
   assert.deepEqual(await usdOf(), ['0']);
   assert.equal((await replica.ledger.report(ALL)).totals.pending, 0);
+});
+
+test('a store that expired is counted to the moment at which it did, and no further', async () => {
+  await startWork(replica, told(AT), 'vector_store', 'vs_1');
+  const store = { id: 'vs_1', object: 'vector_store', status: 'completed', usage_bytes: 3 * GIB, expires_at: null };
+  upstream.answers.set('/v1/vector_stores/vs_1', { body: store });
+  await lookAfter(15_000);
+  for (let hour = 1; hour <= 24; hour++) await lookAfter(hour === 1 ? HOUR - 15_000 : HOUR);
+  const expires_at = (AT + 36 * HOUR) / 1000;
+  upstream.answers.set('/v1/vector_stores/vs_1', { body: { ...store, status: 'expired', expires_at } });
+  await lookAfter(20 * HOUR);
+  await lookAfter(30 * DAY);
+  const entries = await lateEntries(replica);
+  assert.deepEqual(
+    entries.map(({ settleKey, amount }) => [settleKey, formatUsd(amount!)]),
+    [
+      ['vs:vs_1:2026-11-22', '0.2'],
+      ['vs:vs_1:2026-11-23', '0.1'],
+    ],
+  );
+  assert.deepEqual(entries[1]?.servicePeriod, { from: AT + DAY, to: AT + 36 * HOUR });
+});
+
+test('a container that went before anybody saw it costs the least that one is billed, and says that this is an estimate', async () => {
+  await startWork(replica, told(AT), 'container', 'cntr_1');
+  await lookAfter(3 * DAY);
+  const [entry] = await lateEntries(replica);
+  assert.deepEqual([entry?.state, formatUsd(entry!.amount!)], ['estimated', '0.0075']);
 });
 
 test('a container is charged once for its session, five minutes at least', async () => {

@@ -172,7 +172,8 @@ export function endOfContainer(
   // Whoever makes one by name gets it at once.
   const createdAt = progress.createdAt ?? (work.isResolving ? Math.floor(work.startedAt / 1000) : null);
   const lastAt = goneAt === null ? (progress.lastActiveAt ?? null) : Math.ceil(goneAt / 1000);
-  const endedAt = lastAt ?? (createdAt === null ? null : Math.floor(now() / 1000));
+  // One that went before anybody saw it is billed the least.
+  const endedAt = lastAt ?? (progress.createdAt === undefined ? null : Math.floor(now() / 1000));
   const bill = containerBill(work, { createdAt, endedAt, memoryLimit }, pricedAt());
   const settleKey = createdAt === null ? work.settleKey : `${work.settleKey}:${createdAt}`;
   const from = createdAt === null ? work.startedAt : createdAt * 1000;
