@@ -1,5 +1,8 @@
 // Work that is started on an uploaded file is set aside for before it begins: batches by all of their lines, training by the file.
 import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import fc from 'fast-check';
@@ -8,6 +11,9 @@ import type { ExchangeRecord } from '../../src/domain/exchange-record.ts';
 import { formatUsd } from '../../src/domain/money.ts';
 import { scanRequest } from '../../src/openai/request.ts';
 import { UploadedLines } from '../../src/openai/uploaded-lines.ts';
+import { type TestGateway, startGateway } from '../support/gateway.ts';
+import { startRecorder } from '../support/recorder.ts';
+import type { Header } from '../support/wire.ts';
 import { type CostStand, asJson, form, json, openCostStand } from './stand.ts';
 
 const MODEL = 'gpt-6.1-terra';
@@ -83,6 +89,46 @@ describe('an uploaded file of lines', () => {
       { numRuns: 20 },
     );
   });
+});
+
+test('what an uploaded file asks for is known after a restart, from the records', async () => {
+  const dataDir = await mkdtemp(join(tmpdir(), 'throughway-test-'));
+  const upstream = await startRecorder();
+  const answered = { id: 'file-1', object: 'file' };
+  upstream.script = async (seen) => {
+    await seen.whole();
+    return asJson(answered);
+  };
+  const text = ask('one', { max_tokens: 100 });
+  const during = async (act: (gateway: TestGateway) => Promise<void>) => {
+    const gateway = await startGateway({ upstream: `${upstream.url}/v1`, dataDir });
+    await act(gateway);
+    await gateway.close();
+  };
+  const post = async ({ api, token }: TestGateway, target: string, { headers, body }: ReturnType<typeof json>) => {
+    const [[, type]] = headers as [Header];
+    const reply = await fetch(api + target, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}`, 'content-type': type },
+      body: new Uint8Array(body),
+    });
+    await reply.arrayBuffer();
+    return reply.status;
+  };
+  try {
+    const file = form({ purpose: 'batch' }, { name: 'in.jsonl', bytes: Buffer.from(text) });
+    await during(async (gateway) => assert.equal(await post(gateway, '/openai/v1/files', file), 200));
+    await during(async (gateway) => {
+      const body = JSON.stringify({ scope: 'global', limit_usd: '0.0001' });
+      await gateway.adminFetch('/admin/v1/budgets', { method: 'POST', body });
+      const batch = (id: string) => json({ input_file_id: id, completion_window: '24h' });
+      assert.equal(await post(gateway, '/openai/v1/batches', batch('file-1')), 429);
+      assert.equal(await post(gateway, '/openai/v1/batches', batch('file-2')), 200);
+    });
+  } finally {
+    await upstream.close();
+    await rm(dataDir, { recursive: true, force: true });
+  }
 });
 
 describe('work on a file', () => {
