@@ -70,6 +70,8 @@ export interface ReplyFacts {
   readonly quality: string | null;
   /** Of a container, such as `4g`. */
   readonly memoryLimit: string | null;
+  /** For how long what it wrote to the prompt cache is kept at least, such as `30m`. */
+  readonly cacheTtl: string | null;
   /** Text that the model wrote, at most a bound: for estimates, and empty where usage is reported. */
   readonly outputText: string;
   /** UTF-8 bytes of all text seen; beyond a bound, reckoned from what was read of it. */
@@ -92,6 +94,7 @@ export const NOTHING_SEEN: ReplyFacts = {
   size: null,
   quality: null,
   memoryLimit: null,
+  cacheTtl: null,
   outputText: '',
   outputTextBytes: 0,
 };

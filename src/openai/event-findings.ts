@@ -262,6 +262,7 @@ function merged(told: ReplyFacts, facts: ReplyFacts): ReplyFacts {
     imageTool: facts.imageTool ?? told.imageTool,
     size: facts.size ?? told.size,
     quality: facts.quality ?? told.quality,
+    cacheTtl: facts.cacheTtl ?? told.cacheTtl,
   };
 }
 

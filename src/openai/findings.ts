@@ -14,11 +14,14 @@ const TEXT_BYTES_MAX = 16 * 1024;
 /** The members of a reply that tell something, wherever such an object stands. */
 export function wantsOfReply(prefix: string): Want[] {
   const values = ['model', 'service_tier', 'id', 'object', 'status', 'duration', 'size', 'quality', 'memory_limit'];
+  const options = ['prompt_cache_options.ttl'];
   const items = ['output[].id', 'output[].type', 'output[].action.type'];
   const containers = ['output[].container_id', 'output[].environment.container_id'];
   const tools = ['tools[].type', 'tools[].model'];
   return [
-    ...[...values, ...items, ...containers, ...tools].map((path) => ({ path: prefix + path, as: 'value' }) as const),
+    ...[...values, ...options, ...items, ...containers, ...tools].map(
+      (path) => ({ path: prefix + path, as: 'value' }) as const,
+    ),
     { path: `${prefix}tool_usage`, as: 'value', bytesMax: USAGE_BYTES_MAX },
     { path: `${prefix}output[]`, as: 'element' },
     { path: `${prefix}tools[]`, as: 'element' },
@@ -39,6 +42,7 @@ interface ReplySlots {
   readonly size: number;
   readonly quality: number;
   readonly memoryLimit: number;
+  readonly cacheTtl: number;
   readonly toolUsage: number;
   readonly tools: number;
   readonly output: number;
@@ -81,6 +85,7 @@ export class FindingsPlan {
         size: at('size'),
         quality: at('quality'),
         memoryLimit: at('memory_limit'),
+        cacheTtl: at('prompt_cache_options.ttl'),
         toolUsage: at('tool_usage'),
         tools: at('tools[]'),
         output: at('output[]'),
@@ -251,6 +256,7 @@ export function factsOf(found: Findings, prefix: string, usages: readonly unknow
     size: found.stringAt(slots.size),
     quality: found.stringAt(slots.quality),
     memoryLimit: found.stringAt(slots.memoryLimit),
+    cacheTtl: found.stringAt(slots.cacheTtl),
     outputText: '',
     outputTextBytes: 0,
   };

@@ -209,7 +209,7 @@ function readNothing(facts: ReplyFacts): Usage {
 function readAllTokens(facts: ReplyFacts, request: RequestFacts | null, shape: TokenShape): Usage {
   const { usages } = facts;
   if (usages.length === 0) return absent(facts);
-  const retention = request?.promptCacheRetention ?? null;
+  const retention = facts.cacheTtl ?? request?.promptCacheRetention ?? null;
   const isWrittenFor12h = retention !== null && /^12h?$/.test(retention);
   const { readings, problems } =
     usages.length === 1

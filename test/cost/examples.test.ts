@@ -443,6 +443,16 @@ describe('a socket', () => {
     assert.deepEqual([socket.cost.state, socket.cost.pico_usd], ['free', '0']);
   });
 
+  test('a turn tells for how long it wrote to the cache', async () => {
+    const usage = tokens(1000, 10, { cache_write_tokens: 1000 });
+    const response = { id: 'resp_1', model: 'gpt-6.2-sol', usage, prompt_cache_options: { ttl: '12h' } };
+    const { turns } = await said('/responses', { type: 'response.completed', response });
+    assert.deepEqual(
+      turns.map(({ cost }) => cost.usd),
+      ['0.0051'],
+    );
+  });
+
   test('E25: 1,000 tokens of an image, 200 of them cached: 0.0041', async () => {
     const usage = realtime(
       {

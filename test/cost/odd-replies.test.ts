@@ -424,6 +424,32 @@ const ROWS: readonly Odd[] = [
     usd: '0.0051',
   },
   {
+    name: 'a cache for 12 hours that the reply alone tells of',
+    path: '/responses',
+    asked: respond({ stream: true }),
+    answer: asEvents(
+      named({
+        type: 'response.completed',
+        response: responseOf({
+          prompt_cache_options: { mode: 'implicit', ttl: '12h' },
+          usage: tokens(1000, 10, { cache_write_tokens: 1000 }),
+        }),
+      }),
+    ),
+    readings: { input_text_written_12h: '1000', output_text: '10' },
+    usd: '0.0051',
+  },
+  {
+    name: 'a cache for 12 hours that the reply makes one for 30 minutes',
+    path: '/responses',
+    asked: respond({ prompt_cache_options: { ttl: '12h' } }),
+    answer: asJson(
+      responseOf({ prompt_cache_options: { ttl: '30m' }, usage: tokens(1000, 10, { cache_write_tokens: 1000 }) }),
+    ),
+    readings: { input_text_written: '1000', output_text: '10' },
+    usd: '0.0026',
+  },
+  {
     name: 'incomplete',
     path: '/responses',
     asked: respond(),
