@@ -68,6 +68,70 @@ describe("OpenAI's pages", () => {
     assert.equal(usd(prices, query('gpt-5.5', { web_search_calls: 1000 })), '12');
   });
 
+  test('bring rates of containers by begun minutes, five at least, as before', () => {
+    const planned = plan(page.replace('$0.12 / 20 minutes', '$0.16 / 20 minutes'));
+    assert.deepEqual(
+      planned.differences.map(({ of, what, before, after, per }) => [of, what, before, after, per]),
+      [['tools', 'container_4g_seconds', '0.12', '0.16', '1200']],
+    );
+    assert.deepEqual(planned.doubts, []);
+    const prices = after(planned);
+    const cost = (ms: number) => usd(prices, query(null, { container_4g_seconds: ms }));
+    assert.deepEqual([cost(1), cost(361_000), cost(1_200_000)], ['0.04', '0.056', '0.16']);
+    assert.equal(usd(prices, query(null, { container_1g_seconds: 1_200_000 })), '0.03');
+    assert.equal(usd(prices, query(null, { container_4g_seconds: 1_200_000 }, { at: NOW - 1 })), '0.12');
+  });
+
+  test('bring rates of live sessions, active and on standby, for whatever model', () => {
+    const planned = plan(page.replace('$0.05 / minute | $0.02 / minute', '$0.06 / minute | $0.015 / minute'));
+    const prices = after(planned);
+    assert.deepEqual(planned.doubts, []);
+    const minutes = { live_active_seconds: 60_000, live_standby_seconds: 120_000 };
+    assert.equal(usd(prices, query('gpt-live', minutes)), '0.09');
+  });
+
+  test('bring rates of videos by the second, each size for itself', () => {
+    const planned = plan(
+      page.replace('1792x1024 | $0.50', '1792x1024 | $0.60').replace('1280x720 | $0.10', '1280x720 | $0.08'),
+    );
+    assert.deepEqual(
+      planned.differences.map(({ of, what, changePercent }) => [of, what, changePercent]),
+      [
+        ['sora-2', 'video_seconds 720x1280', -20],
+        ['sora-2', 'video_seconds 1280x720', -20],
+        ['sora-2-pro', 'video_seconds 1024x1792', 20],
+        ['sora-2-pro', 'video_seconds 1792x1024', 20],
+      ],
+    );
+    const prices = after(planned);
+    const four = (model: string, variant: string) =>
+      usd(prices, query(model, {}, { readings: [{ meter: 'video_seconds', quantity: 4000n, variant }] }));
+    assert.deepEqual([four('sora-2', '1280x720'), four('sora-2', '1x1')], ['0.32', '0.4']);
+    assert.deepEqual([four('sora-2-pro', '1792x1024'), four('sora-2-pro', '1280x720')], ['2.4', '1.2']);
+    assert.equal(four('sora-2-pro', '1920x1080'), '2.8', 'what the page does not say stays');
+  });
+
+  test('bring rates of training, and of what was trained, which are not those of the model itself', () => {
+    const planned = plan(
+      page
+        .replace('| gpt-4.1-2025-04-14 | $25.00 | $3.00', '| gpt-4.1-2025-04-14 | $20.00 | $2.80')
+        .replace('$100.00 / hour', '$120.00 / hour'),
+    );
+    assert.deepEqual(
+      planned.differences.map(({ of, what, before, after }) => `${of} ${what} ${before} ${after}`),
+      ['gpt-4.1 training 25 20', 'ft:gpt-4.1 input_text 3 2.8', 'o4-mini reinforcement_seconds 100 120'],
+    );
+    const prices = after(planned);
+    const MILLION = 1_000_000;
+    assert.equal(usd(prices, query('gpt-4.1', { training: MILLION, input_text: MILLION })), '22');
+    assert.equal(
+      usd(prices, query('ft:gpt-4.1-2025-04-14:org::id', { input_text: MILLION, output_text: MILLION })),
+      '14.8',
+    );
+    assert.equal(usd(prices, query('o4-mini-2025-04-16', { reinforcement_seconds: 5_400_000 })), '180');
+    assert.equal(usd(prices, query('gpt-4.1', { input_text: MILLION }, { serviceTier: 'priority' })), '3.5');
+  });
+
   test('bring a model that nobody knew', () => {
     const planned = plan(page.replace('| gpt-6-astra |', '| gpt-7 | $3.00 | $0.30 | — | — | $9.00 |\n| gpt-6-astra |'));
     assert.deepEqual(planned.doubts, []);

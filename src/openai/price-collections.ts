@@ -1,5 +1,6 @@
 // Rates of two public collections, to compare with: never to price by. Their numbers are floats per token.
-import type { Meter } from '../domain/usage.ts';
+import { METERS, type Meter } from '../domain/usage.ts';
+import { USUAL_PER } from './price-book.ts';
 import type { ReadRate } from './price-pages.ts';
 
 /** LiteLLM's model_prices_and_context_window.json: dollars for one unit. */
@@ -36,7 +37,7 @@ export function readLitellm(written: unknown): readonly ReadRate[] | null {
       Object.entries(LITELLM).flatMap(([field, meter]) =>
         LITELLM_SUFFIXES.flatMap(([suffix, place]): ReadRate | [] => {
           const amount = perMillion(row[field + suffix], 1_000_000);
-          return amount === null ? [] : { model, ...place, meter, amount };
+          return amount === null ? [] : { model, ...place, meter, variant: null, amount, per: usualPer(meter) };
         }),
       ),
     );
@@ -69,9 +70,15 @@ export function readGenai(written: unknown): readonly ReadRate[] | null {
     return Object.entries(GENAI).flatMap(([field, meter]): ReadRate | [] => {
       const value = rates[field];
       const amount = perMillion(isObject(value) ? value['base'] : value, 1);
-      return amount === null ? [] : { model: id, tier: null, mode: 'standard', isLong: false, meter, amount };
+      if (amount === null) return [];
+      const place = { model: id, tier: null, mode: 'standard', isLong: false, variant: null } as const;
+      return { ...place, meter, amount, per: usualPer(meter) };
     });
   });
+}
+
+function usualPer(meter: Meter): string {
+  return USUAL_PER[METERS[meter].unit];
 }
 
 /** Floats carry noise at their end: six digits behind the point are more than any rate has. */

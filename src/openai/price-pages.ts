@@ -1,8 +1,10 @@
 // Reads rates from OpenAI's own pages, as they are served in Markdown. Layouts change: what looks like a price and is not understood
 // is told, never guessed.
-import { type Meter, METERS } from '../domain/usage.ts';
-import { USUAL_PER, canonicalTier } from './price-book.ts';
+import type { Meter } from '../domain/usage.ts';
+import { withoutSnapshot } from './model-names.ts';
+import { canonicalTier } from './price-book.ts';
 import { type Section, type Table, readSections } from './price-tables.ts';
+import { inUnitsOf } from './price-units.ts';
 
 export interface Page {
   /** Its file or URL; `models/<name>` tells of one model. */
@@ -20,11 +22,14 @@ export interface RatePlace {
   /** For exchanges above the threshold of long context. */
   readonly isLong: boolean;
   readonly meter: Meter;
+  /** A size that has a rate of its own, as the price book calls it; null where none is named. */
+  readonly variant: string | null;
 }
 
 export interface ReadRate extends RatePlace {
-  /** US dollars for the usual number of units; null where the page has a dash. */
+  /** US dollars for `per` units; null where the page has a dash. */
   readonly amount: string | null;
+  readonly per: string;
 }
 
 export interface Reading {
@@ -50,7 +55,14 @@ export function readPricePages(pages: readonly Page[]): Reading {
       for (const row of rows) {
         const first = row[Math.max(named, tools, 0)] ?? '';
         if (!row.some(isPrice)) continue;
-        if (tools !== -1 && named === -1) readCells([first], row, null, context);
+        // Sizes of containers have a column of their own.
+        if (tools !== -1 && named === -1)
+          readCells(
+            row.filter((cell) => !isPrice(cell)),
+            row,
+            null,
+            context,
+          );
         else if (named !== -1) readModelRow(header, row, named, context);
         // A page of one model has a line for each kind of token.
         else if (context.model === null) tell(`${name}: a table without models: ${shown(row)}`);
@@ -84,9 +96,12 @@ export function readPricePages(pages: readonly Page[]): Reading {
       const ownTier = tierIn(row[header.findIndex((cell) => /^(service )?tier$|^processing$/.test(cell))] ?? '');
       const kind = row[header.findIndex((cell) => /^(modality|type|tokens)$/.test(cell))] ?? '';
       const place = { ...context, ...ownTier, modality: modalityIn(kind) ?? context.modality };
+      const sizeColumn = header.findIndex((cell) => /\b(size|resolution)\b/.test(cell));
+      const sizes = sizesIn(row[sizeColumn] ?? '');
       for (const [column, cell] of row.entries()) {
-        if (column === named) continue;
-        readCell(header[column] ?? '', cell, model, place, row);
+        if (column === named || column === sizeColumn) continue;
+        for (const variant of sizes.length === 0 ? [null] : sizes)
+          readCell(header[column] ?? '', cell, model, { ...place, variant }, row);
       }
     }
 
@@ -119,18 +134,27 @@ export function readPricePages(pages: readonly Page[]): Reading {
         if (isPrice(cell)) tell(`${name}: not understood: "${label}" of ${model ?? 'a tool'}: ${shown(row)}`);
         return;
       }
-      const amount = price === null ? null : inUsualUnits(price, meter);
-      if (price !== null && amount === null) {
+      const told = inUnitsOf(meter, price, label);
+      if (told === null) {
         tell(`${name}: an unknown unit: ${shown(row)}`);
         return;
       }
-      const { tier, mode } = context;
-      const place: RatePlace = { model, tier, mode, isLong: context.isLong || isLongLabel(label), meter };
+      const { amount, per } = told;
+      const { tier, mode, variant } = context;
+      const place: RatePlace = {
+        model: modelOf(model, meter, context),
+        tier,
+        mode,
+        isLong: context.isLong || isLongLabel(label),
+        meter,
+        variant: VARIED.has(meter) ? variant : null,
+      };
       const known = rates.get(JSON.stringify(place));
-      if (known !== undefined && known.amount !== amount && known.amount !== null && amount !== null) {
+      const isOther = known !== undefined && (known.amount !== amount || known.per !== per);
+      if (isOther && known.amount !== null && amount !== null) {
         tell(`${name}: two rates of ${meter} for ${model ?? 'a tool'}: ${known.amount} and ${amount}`);
       }
-      if (known === undefined || known.amount === null) rates.set(JSON.stringify(place), { ...place, amount });
+      if (known === undefined || known.amount === null) rates.set(JSON.stringify(place), { ...place, amount, per });
     }
   }
   return { rates: [...rates.values()], unread };
@@ -148,6 +172,9 @@ interface Context {
   readonly mode: RatePlace['mode'];
   readonly modality: Modality | null;
   readonly isLong: boolean;
+  /** Training, and use of what came of it. */
+  readonly isFineTuning: boolean;
+  readonly variant: string | null;
 }
 
 /** What the headings above say: the closest first. */
@@ -155,7 +182,27 @@ function contextOf(headings: Section['headings'], model: string | null): Context
   const labels = headings.toReversed().map((heading) => heading.toLowerCase());
   const tier = labels.map(tierIn).find((each) => each !== null) ?? { tier: null, mode: 'standard' as const };
   const modality = labels.map(modalityIn).find((each) => each !== null) ?? null;
-  return { model, ...tier, modality, isLong: labels.some(isLongLabel) };
+  const isFineTuning = labels.some((label) => /fine[\s-]?tun/.test(label));
+  return { model, ...tier, modality, isLong: labels.some(isLongLabel), isFineTuning, variant: null };
+}
+
+/** Meters whose rate may depend on a size. */
+const VARIED: ReadonlySet<Meter> = new Set(['video_seconds', 'images']);
+/** Those of what is made from a model: all else under a heading of fine-tuning is of the model that was made. */
+const OF_TRAINING: ReadonlySet<Meter> = new Set(['training', 'reinforcement_seconds']);
+/** They cost the same with every model. */
+const OF_TOOLS: ReadonlySet<Meter> = new Set(['live_active_seconds', 'live_standby_seconds']);
+
+function modelOf(model: string | null, meter: Meter, { isFineTuning }: Context): string | null {
+  if (model === null || OF_TOOLS.has(meter)) return null;
+  const base = withoutSnapshot(model) ?? model;
+  if (!isFineTuning || model.startsWith('ft:')) return model;
+  return OF_TRAINING.has(meter) ? base : `ft:${base}`;
+}
+
+/** Such as `1280x720`, and what it is when it is turned. */
+function sizesIn(cell: string): readonly string[] {
+  return [...new Set([...cell.matchAll(/\b(\d{3,4})\s?[x\u00d7]\s?(\d{3,4})\b/gi)].map(([, w, h]) => `${w}x${h}`))];
 }
 
 function tierIn(label: string): Pick<Context, 'tier' | 'mode'> | null {
@@ -188,9 +235,13 @@ const METERS_OF: Readonly<Record<Modality, Readonly<Record<string, Meter>>>> = {
 
 function meterOf(label: string, cell: string, model: string | null, { modality }: Context): Meter | null {
   if (model === null) return toolOf(label);
-  if (/\bcharacters?\b/i.test(`${label} ${cell}`)) return 'speech_characters';
-  if (/\bminutes?\b/i.test(`${label} ${cell}`)) return 'transcribed_seconds';
-  if (/\btraining\b/.test(label)) return 'training';
+  const words = `${label} ${cell}`;
+  if (/\bcharacters?\b/i.test(words)) return 'speech_characters';
+  if (isLive(model)) return liveMeter(words);
+  if (/\btraining\b|\breinforcement\b/.test(label))
+    return /\bhours?\b/i.test(words) ? 'reinforcement_seconds' : 'training';
+  if (/^sora\b/.test(model) || /\bvideo\b/.test(label)) return 'video_seconds';
+  if (/\bminutes?\b/i.test(words)) return 'transcribed_seconds';
   const kind = /\bwrites?\b|\bwritten\b/.test(label)
     ? /\b12\b|\b12 ?h/.test(label)
       ? 'written12h'
@@ -205,7 +256,26 @@ function meterOf(label: string, cell: string, model: string | null, { modality }
   return kind === null ? null : (METERS_OF[modalityIn(label) ?? modality ?? 'text'][kind] ?? null);
 }
 
+function isLive(model: string): boolean {
+  return /^gpt-live(?!-transcribe)/.test(model);
+}
+
+function liveMeter(words: string): Meter | null {
+  if (/\bstandby\b/i.test(words)) return 'live_standby_seconds';
+  return /\bactive\b/i.test(words) ? 'live_active_seconds' : null;
+}
+
+const CONTAINERS: Readonly<Record<string, Meter>> = {
+  '1': 'container_1g_seconds',
+  '4': 'container_4g_seconds',
+  '16': 'container_16g_seconds',
+  '64': 'container_64g_seconds',
+};
+
 function toolOf(label: string): Meter | null {
+  if (/gpt-live/i.test(label)) return liveMeter(label);
+  if (/container|code interpreter|hosted shell/i.test(label))
+    return CONTAINERS[/\b(1|4|16|64)\s?gi?b?\b/i.exec(label)?.[1] ?? ''] ?? null;
   if (/web search/i.test(label)) return /preview/i.test(label) ? 'web_search_preview_calls' : 'web_search_calls';
   if (/file search/i.test(label)) return /storage/i.test(label) ? 'vector_store_byte_days' : 'file_search_calls';
   return null;
@@ -223,33 +293,6 @@ function priceIn(cell: string): { readonly amount: string; readonly unit: string
   const match = /^\$?\s*(\d{1,3}(?:,\d{3})+|\d+)(\.\d{1,9})?\s*(.*)$/.exec(text);
   if (match === null) return undefined;
   return { amount: match[1]!.replaceAll(',', '') + (match[2] ?? ''), unit: match[3]!.toLowerCase() };
-}
-
-/** Null where the unit is not that of the meter. */
-function inUsualUnits({ amount, unit }: { amount: string; unit: string }, meter: Meter): string | null {
-  const { unit: counted } = METERS[meter];
-  const words = unit.replaceAll(/[()*/,.]|\bper\b/g, ' ').trim();
-  if (words === '') return shortest(amount);
-  const match =
-    /^(1\s?m|1 ?000 ?000|1\s?k|1 ?000|1|million)?\s*(tokens?|characters?|calls?|minutes?|min|gb[ -]?day|gb|images?)?\b/.exec(
-      words,
-    );
-  if (match === null || (match[1] === undefined && match[2] === undefined)) return null;
-  const count = (match[1] ?? '1')
-    .replaceAll(/\s/g, '')
-    .replace('million', '1000000')
-    .replace('1m', '1000000')
-    .replace('1k', '1000');
-  const noun = match[2] ?? '';
-  const isOurs = noun === '' || noun.startsWith(counted === 'second' ? 'min' : counted === 'byte_day' ? 'gb' : counted);
-  if (!isOurs) return null;
-  const per = counted === 'second' ? '60' : counted === 'byte_day' ? USUAL_PER.byte_day : count;
-  return per === USUAL_PER[counted] ? shortest(amount) : null;
-}
-
-/** `2.50` and `2.5` are the same rate. */
-function shortest(amount: string): string {
-  return amount.includes('.') ? amount.replace(/\.?0+$/, '') : amount;
 }
 
 function shown(row: readonly string[]): string {

@@ -113,20 +113,30 @@ function counted(rates: readonly ReadRate[]) {
 
 const QUERY = { serviceTier: null, mode: 'standard', host: HOST, teamId: null, keyId: null } as const;
 
-/** What a place costs in pico-dollars for the usual units; null where the book has no rate of its own for it. */
-function amountAt(prices: OpenPrices, { model, tier, mode, isLong, meter }: RatePlace, at: number): Money | null {
+/** What is billed by begun minutes and five at least shows its rate when there is much of it. */
+const MUCH = 1000n;
+
+/** What a place costs in pico-dollars for so many units; null where the book has no rate of its own for it. */
+function amountAt(
+  prices: OpenPrices,
+  { model, tier, mode, isLong, meter, variant, per }: RatePlace & { readonly per: string },
+  at: number,
+): Money | null {
   const query = { ...QUERY, model, at, serviceTier: tier, mode };
   const row = prices.rowInForce(query)?.row;
   const isOfRow = model !== null;
   if (isOfRow && (row === undefined || row.rates[meter] === undefined)) return null;
   if (isLong && row?.long === undefined) return null;
   const { unit, scale } = METERS[meter];
-  const usual = { meter, quantity: BigInt(USUAL_PER[unit]) * 10n ** BigInt(scale) };
+  const times = unit === 'second' ? MUCH : 1n;
+  const quantity = BigInt(per) * 10n ** BigInt(scale) * times;
+  const usual = variant === null ? { meter, quantity } : { meter, quantity, variant };
   // Input beside it brings an exchange above the threshold of long context.
   const readings =
     isLong && meter !== 'input_text' ? [{ meter: 'input_text' as const, quantity: 1_000_000n }, usual] : [usual];
   const priced: PriceQuery = { ...query, readings, isSum: !isLong };
-  return prices.price(priced).lines.find((line) => line.meter === meter)?.amount ?? null;
+  const amount = prices.price(priced).lines.find((line) => line.meter === meter)?.amount ?? null;
+  return amount === null ? null : amount / times;
 }
 
 function differenceOf(rate: ReadRate, prices: OpenPrices, at: number): RateDifference | null {
@@ -139,13 +149,14 @@ function differenceOf(rate: ReadRate, prices: OpenPrices, at: number): RateDiffe
     what: whatOf(rate),
     before: before === null ? null : formatUsd(before),
     after: after === null ? null : formatUsd(after),
-    per: USUAL_PER[METERS[rate.meter].unit],
+    per: rate.per,
     changePercent: isComparable ? Number(((after - before) * 1000n) / before) / 10 : null,
   };
 }
 
-function whatOf({ tier, mode, isLong, meter }: RatePlace): string {
-  return `${tier === null ? '' : `tier ${tier} `}${mode === 'batch' ? 'batch ' : ''}${isLong ? 'long ' : ''}${meter}`;
+function whatOf({ tier, mode, isLong, meter, variant }: RatePlace): string {
+  const prefix = `${tier === null ? '' : `tier ${tier} `}${mode === 'batch' ? 'batch ' : ''}${isLong ? 'long ' : ''}`;
+  return `${prefix}${meter}${variant === null ? '' : ` ${variant}`}`;
 }
 
 /** Models whose price in force was read on OpenAI's pages, and that are answered still. */
@@ -221,7 +232,12 @@ function refreshedBook(
   const tools = rates.filter((rate) => rate.model === null && rate.amount !== null);
   const otherTools = differing(tools, inForce());
   if (otherTools.length > 0) {
-    const row = { effectiveFrom, source: SOURCE, confidence: 'first_party' as const, rates: withRates({}, otherTools) };
+    const row = {
+      effectiveFrom,
+      source: SOURCE,
+      confidence: 'first_party' as const,
+      rates: withRates(toolRates(listed, otherTools, at), otherTools),
+    };
     book = { ...book, tools: [...book.tools, row] };
   }
   const byModel = Map.groupBy(
@@ -276,11 +292,39 @@ function refreshedBook(
 /** @param read a dash takes a rate away */
 function withRates(rates: Rates, read: readonly ReadRate[]): Rates {
   const next: Rates = { ...rates };
-  for (const { meter, amount } of read) {
-    if (amount === null) delete next[meter];
-    else next[meter] = { ...next[meter], amount, source: SOURCE, confidence: 'first_party' };
+  const origin = { source: SOURCE, confidence: 'first_party' } as const;
+  for (const { meter, variant, amount, per } of read) {
+    if (amount === null) {
+      delete next[meter];
+      continue;
+    }
+    const usual = USUAL_PER[METERS[meter].unit];
+    // Steps and least amounts stand in words on the pages: they stay. Amounts for another number of units do not.
+    const { per: perBefore = usual, variants = {}, amount: amountBefore, ...before } = next[meter] ?? {};
+    const isSame = perBefore === per;
+    const others = isSame ? variants : {};
+    next[meter] = {
+      ...before,
+      ...(isSame && amountBefore !== undefined && { amount: amountBefore }),
+      ...(variant === null && { ...origin, amount }),
+      ...(per !== usual && { per }),
+      variants: variant === null ? others : { ...others, [variant]: { ...origin, amount } },
+    };
+    if (Object.keys(next[meter]?.variants ?? {}).length === 0) delete next[meter]?.variants;
   }
   return next;
+}
+
+/** As they are in force, for what a page does not say of them. */
+function toolRates({ layers }: OpenPrices, read: readonly ReadRate[], at: number): Rates {
+  const rates: Rates = {};
+  const rows = (layers.refreshed?.tools ?? []).toReversed().concat(layers.shipped.tools.toReversed());
+  for (const { meter } of read) {
+    const row = rows.find((each) => each.rates[meter] !== undefined && startOf(each) <= at && at < endOf(each));
+    const rate = row?.rates[meter];
+    if (rate !== undefined) rates[meter] = rate;
+  }
+  return rates;
 }
 
 /** The rates that a row has above its threshold, written out. */
@@ -289,7 +333,11 @@ function longRates(prices: OpenPrices, { model, rates, long }: PriceRow, at: num
   const next: Rates = {};
   for (const meter of Object.keys(rates) as (keyof Rates)[]) {
     if (METERS[meter].unit !== 'token') continue;
-    const amount = amountAt(prices, { model, tier: null, mode: 'standard', isLong: true, meter }, at);
+    const amount = amountAt(
+      prices,
+      { model, tier: null, mode: 'standard', isLong: true, meter, variant: null, per: USUAL_PER.token },
+      at,
+    );
     if (amount !== null) next[meter] = { amount: formatUsd(amount), confidence: long.confidence };
   }
   return next;

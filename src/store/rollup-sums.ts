@@ -97,7 +97,7 @@ export async function sumStretches(
   const parts = query.stretches.map((stretch) =>
     rollupsOf(engine.db, stretch, query)
       .select(columns)
-      .select(SUMS.map((name) => sql<number>`${sql.lit(stretch.sign)} * ${sql.ref(name)}`.as(name))),
+      .select(SUMS.map((name) => sql<number>`${stretch.sign === 1 ? sql`` : sql`-`}${sql.ref(name)}`.as(name))),
   );
   const [first, ...others] = parts;
   if (first === undefined) return;
