@@ -1,6 +1,6 @@
 // Budgets bind, every exchange is entered once, and no sum drifts: on one process, through crashes at any point.
 import assert from 'node:assert/strict';
-import { cpSync } from 'node:fs';
+import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 
@@ -429,6 +429,26 @@ test('the same records make the same ledger, however often they are read', async
   } finally {
     other.remove();
   }
+});
+
+test('of a spool that was lost the sums stay, and what they have more than the entries is said to be lost', async () => {
+  const { id } = await opened.ledger.budgets.create(keyBudget(10_000n));
+  for (let i = 0; i < 5; i++) await run(opened, told(AT), 50n, aCost(50n));
+  await opened.ledger.catchUp();
+  assert.equal((await opened.ledger.findDrift()).lost, 0);
+  const before = await opened.ledger.report(ALL);
+  await opened.close();
+  for (const file of ['spool.db', 'spool.db-wal', 'spool.db-shm']) rmSync(join(dir.path, file), { force: true });
+  opened = await open(dir.path, clock);
+  assert.deepEqual(await opened.ledger.report(ALL), before);
+  assert.deepEqual(await spentOf(id), [250n, 0n]);
+  assert.equal((await opened.ledger.findDrift()).lost, 5);
+  await run(opened, told(AT), 50n, aCost(50n));
+  await opened.ledger.catchUp();
+  assert.deepEqual(
+    [(await opened.ledger.report(ALL)).totals.measured, (await opened.ledger.findDrift()).lost],
+    [300n, 5],
+  );
 });
 
 test('work that ends later is entered once, in place of what stood for it', async () => {

@@ -66,6 +66,11 @@ const spendQuery = z.strictObject({
 const COUNT = 'whole pico-dollars, or tokens';
 const drift = z.object({
   entries: z.number().describe('How many were summed.'),
+  lost: z
+    .number()
+    .describe(
+      'Exchanges whose records the data dir has lost. The sums still have them, and nothing is set right then.',
+    ),
   window_count: z.number(),
   rollup_count: z.number(),
   windows: z

@@ -72,6 +72,10 @@ export function spendAnswers({
     async mendLedger(_call, { actor }) {
       const drift = await ledger.findDrift();
       if (drift.windows.length === 0 && drift.rollups.length === 0) return driftView(drift);
+      if (drift.lost > 0) {
+        const message = `The records of ${drift.lost} exchanges are lost from the data dir. The sums of them are right, and would be taken back.`;
+        throw new Refusal('conflict', message);
+      }
       await ledger.mend(drift);
       await audit.append({ actor, action: 'mended', kind: 'ledger', id: SYSTEM.id, before: null, after: drift });
       return driftView(drift);
@@ -162,9 +166,10 @@ function groupText(name: SpendGroup, value: string | number | undefined): string
   return name === 'day' ? time.slice(0, 10) : `${time.slice(0, 19)}Z`;
 }
 
-function driftView({ entries, windows, rollups }: Drift): Answer<'findDrift'> {
+function driftView({ entries, lost, windows, rollups }: Drift): Answer<'findDrift'> {
   return {
     entries,
+    lost,
     window_count: windows.length,
     rollup_count: rollups.length,
     windows: windows.slice(0, TOLD_MAX).map(({ budgetId, account, windowStart, amount }) => ({

@@ -112,6 +112,8 @@ export interface Spool {
   /** In the order of ids, after one of them, and written in a stretch: behind `from`, up to `to`. */
   recordsById(afterId: string, from: number, to: number, limit: number): readonly SpooledRecord[];
   recordWithId(id: string, from: number, to: number): SpooledRecord | null;
+  /** How many are there of a stretch: behind `from`, up to `to`. */
+  countRecords(from: number, to: number): number;
   /** Records as they are written from now on. At most one listener: the ledger. */
   onRecords(listener: (records: readonly SpooledRecord[]) => void): void;
   /** Records to come get places behind this one, which others know of, though a power failure may have taken it from here. */

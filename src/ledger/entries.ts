@@ -8,11 +8,13 @@ export interface Entries {
   find(settleKey: string): Promise<Entry | null>;
   /** In the order of settle keys. Empty only where there are no more. */
   after(settleKey: string, limit: number): Promise<readonly Entry[]>;
+  /** Records whose sums are in the store, and that the spool has lost before their entries were. */
+  countLost(): Promise<number>;
 }
 
 export function openEntries(store: LedgerStore, spool: Spool): Entries {
   const { local } = store;
-  if (local === null) return { find: store.findEntry, after: store.entriesAfter };
+  if (local === null) return { find: store.findEntry, after: store.entriesAfter, countLost: () => Promise.resolve(0) };
   /** Of records whose sums are in the store, and whose entries are not. @returns also how far it looked; null for to the end */
   async function fromSpool(settleKey: string, limit: number): Promise<Page> {
     const [from, to] = [await local!.keptPlace(), await local!.place()];
@@ -33,6 +35,10 @@ export function openEntries(store: LedgerStore, spool: Spool): Entries {
       const [from, to] = [await local.keptPlace(), await local.place()];
       const row = spool.recordWithId(settleKey, from, to);
       return row === null ? null : entryOf(row);
+    },
+    async countLost() {
+      const [from, to] = [await local.keptPlace(), await local.place()];
+      return Math.max(0, to - from - spool.countRecords(from, to));
     },
     async after(settleKey, limit) {
       const kept = await store.entriesAfter(settleKey, limit);

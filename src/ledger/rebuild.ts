@@ -12,6 +12,8 @@ const STRETCH_MS = grainMs('thirty_days');
 
 export interface Drift {
   readonly entries: number;
+  /** Exchanges whose records are lost, while the sums still have them: the sums are right then, not the entries. */
+  readonly lost: number;
   /** What the sums of entries have more than the windows and rollups that are kept; empty where they agree. */
   readonly windows: readonly Charge[];
   readonly rollups: readonly Rollup[];
@@ -20,7 +22,7 @@ export interface Drift {
 /** @param isKept whether a window is among those that are not forgotten yet */
 export async function findDrift(
   store: LedgerStore,
-  all: Pick<Entries, 'after'>,
+  all: Pick<Entries, 'after' | 'countLost'>,
   isKept: (window: Charge) => boolean,
 ): Promise<Drift> {
   const sums = new Map<string, Charge>();
@@ -66,5 +68,10 @@ export async function findDrift(
       await nextTurn();
     }
   }
-  return { entries, windows, rollups: rollups.list().filter((rollup) => !isNothing(rollup)) };
+  return {
+    entries,
+    lost: await all.countLost(),
+    windows,
+    rollups: rollups.list().filter((rollup) => !isNothing(rollup)),
+  };
 }

@@ -237,6 +237,7 @@ export function openSpool(file: string, durability: 'group' | 'strict'): OpenSpo
       const row = statements.recordWithId.get(id, from, to);
       return row === undefined ? null : toSpooled(row);
     },
+    countRecords: (from, to) => Number(statements.countRecords.get(from, to)?.['count']),
     onRecords(listener) {
       tellRecords = listener;
     },
@@ -296,6 +297,7 @@ function prepare(database: DatabaseSync) {
       'SELECT seq, record, hold FROM exchanges WHERE id > ? AND seq > ? AND seq <= ? ORDER BY id LIMIT ?',
     ),
     recordWithId: database.prepare('SELECT seq, record, hold FROM exchanges WHERE id = ? AND seq > ? AND seq <= ?'),
+    countRecords: database.prepare('SELECT count(*) AS count FROM exchanges WHERE seq > ? AND seq <= ?'),
     readCursor: database.prepare('SELECT seq FROM cursors WHERE reader = ?'),
     writeCursor: database.prepare(
       'INSERT INTO cursors VALUES (?, ?) ON CONFLICT (reader) DO UPDATE SET seq = excluded.seq',
