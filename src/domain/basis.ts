@@ -1,5 +1,5 @@
 // What a cost was worked out from, as it is written down: so that it can be worked out again, at the same prices or at others.
-import type { CostLineRecord, ReadingRecord } from './exchange-record.ts';
+import { type CostLineRecord, type ReadingRecord, recordTime } from './exchange-record.ts';
 import type { KeyId, TeamId } from './id.ts';
 import type { CostBasis, CostLine, PriceQuery } from './price.ts';
 import { METERS, type Meter, type Reading, formatQuantity, parseQuantity } from './usage.ts';
@@ -25,18 +25,20 @@ export function basisRecords(
   basis: readonly CostBasis[] | undefined,
   told: readonly Reading[] | null,
 ): readonly BasisRecord[] | undefined {
-  return basis?.map(({ model, at, serviceTier, mode, host, readings, isEstimated, isSum }) => {
-    const record: BasisRecord = {
-      model,
-      at: new Date(at).toISOString(),
-      service_tier: serviceTier,
-      mode,
-      host,
-      ...(isEstimated === true && { is_estimated: true as const }),
-      ...(isSum === true && { is_sum: true as const }),
-    };
-    return readings === told ? record : { ...record, readings: readings.map(readingRecord) };
-  });
+  return basis?.map((query) => basisRecord(query, told));
+}
+
+function basisRecord(query: CostBasis, told: readonly Reading[] | null): BasisRecord {
+  const { model, at, serviceTier, mode, host, readings, isEstimated, isSum } = query;
+  const record = { model, at: recordTime(at), service_tier: serviceTier, mode, host };
+  // What nearly all are is made in one piece.
+  if (readings === told && isEstimated !== true && isSum !== true) return record;
+  return {
+    ...record,
+    ...(isEstimated === true && { is_estimated: true as const }),
+    ...(isSum === true && { is_sum: true as const }),
+    ...(readings !== told && { readings: readings.map(readingRecord) }),
+  };
 }
 
 /** Null where a reading is of a meter that this version does not know. */
@@ -71,14 +73,17 @@ export function queriesOf(
 
 export function lineRecord(line: CostLine): CostLineRecord {
   const { meter, billed, rate, per, factors, model } = line;
+  const quantity = formatQuantity(line);
+  const pico_usd = line.amount.toString();
+  if (billed === undefined && model === undefined) return { meter, quantity, rate, per, factors, pico_usd };
   return {
     meter,
-    quantity: formatQuantity(line),
+    quantity,
     ...(billed !== undefined && { billed: formatQuantity({ meter, quantity: billed }) }),
     rate,
     per,
     factors,
-    pico_usd: line.amount.toString(),
+    pico_usd,
     ...(model !== undefined && { model }),
   };
 }

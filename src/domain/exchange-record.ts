@@ -64,6 +64,35 @@ export interface ExchangeRecord {
   readonly run?: RunRecord;
 }
 
+let lastMs = -1;
+let lastText = '';
+
+/** A moment as records tell it. Many exchanges arrive in one millisecond: its text is made once. */
+export function recordTime(ms: number): string {
+  if (ms !== lastMs) {
+    lastText = new Date(ms).toISOString();
+    lastMs = ms;
+  }
+  return lastText;
+}
+
+const RECORD_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
+const DATE_CHARACTERS = 11;
+let lastDate = '';
+let lastDateMs = 0;
+
+/** The milliseconds of what `recordTime` wrote: its date is worked out once a day. */
+export function recordMs(at: string): number {
+  if (!RECORD_TIME.test(at)) return Date.parse(at);
+  if (lastDate === '' || !at.startsWith(lastDate)) {
+    lastDateMs = Date.parse(`${at.slice(0, DATE_CHARACTERS)}00:00:00.000Z`);
+    lastDate = at.slice(0, DATE_CHARACTERS);
+  }
+  const two = (from: number) => at.charCodeAt(from) * 10 + at.charCodeAt(from + 1) - 11 * 0x30;
+  const minutes = two(11) * 60 + two(14);
+  return lastDateMs + (minutes * 60 + two(17)) * 1000 + (at.charCodeAt(20) - 0x30) * 100 + two(21);
+}
+
 export interface ReadingRecord {
   readonly meter: string;
   /** Decimal text in the meter's unit. */

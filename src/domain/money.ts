@@ -4,6 +4,7 @@
 export type Money = bigint;
 
 const DIGITS = 12;
+const ZERO = 0x30;
 const PICO_PER_USD = 10n ** BigInt(DIGITS);
 
 /**
@@ -24,9 +25,13 @@ export function parseUsd(text: string): Money {
 
 /** The exact amount in as few digits as it takes: `0.0000072`, `12`, `-0.5`. */
 export function formatUsd(money: Money): string {
-  const [sign, size] = money < 0n ? ['-', -money] : ['', money];
-  const fraction = (size % PICO_PER_USD).toString().padStart(DIGITS, '0').replace(/0+$/, '');
-  return `${sign}${size / PICO_PER_USD}${fraction === '' ? '' : `.${fraction}`}`;
+  const sign = money < 0n ? '-' : '';
+  const digits = (money < 0n ? -money : money).toString().padStart(DIGITS + 1, '0');
+  const point = digits.length - DIGITS;
+  let end = digits.length;
+  while (end > point && digits.charCodeAt(end - 1) === ZERO) end--;
+  const whole = sign + digits.slice(0, point);
+  return end === point ? whole : `${whole}.${digits.slice(point, end)}`;
 }
 
 /**

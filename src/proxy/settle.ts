@@ -7,6 +7,7 @@ import {
   type ExchangeRecord,
   FREE,
   type ObjectRecord,
+  recordTime,
 } from '../domain/exchange-record.ts';
 import type { Admission, Arrival, Attempt, Observation, Settlement } from '../domain/exchange.ts';
 import type { ReplyFacts, RequestFacts } from '../domain/facts.ts';
@@ -56,11 +57,23 @@ export function usageOf({ arrival, facts: asked }: Admission, { facts, isDrained
 
 export function recordOf({ admission, observation, usage, cost }: Settlement): ExchangeRecord {
   const { arrival, caller } = admission;
-  const last = observation.attempts.at(-1);
+  const { attempts } = observation;
+  const last = attempts.length === 0 ? null : attempts[attempts.length - 1]!;
+  // In one piece, like the parts below: this is written for every exchange.
   return {
-    ...told(arrival),
+    v: 1,
+    id: arrival.id,
+    kind: 'exchange',
+    parent_id: null,
+    at: recordTime(arrival.receivedAt),
+    method: arrival.method,
+    path: arrival.path,
+    endpoint: arrival.endpoint?.path ?? null,
     objects: objectsOf(admission, observation, usage, cost),
-    ...toldOf(caller),
+    client_request_id: headerValue(arrival.rawHeaders, 'x-client-request-id'),
+    team_id: caller.team.id,
+    key_id: caller.key.id,
+    user_id: caller.key.userId,
     end_user: admission.facts?.endUser ?? null,
     tags: admission.tags,
     model_requested: admission.model,
@@ -71,14 +84,14 @@ export function recordOf({ admission, observation, usage, cost }: Settlement): E
     refusal: null,
     timings_us: {
       admitted: since(arrival, admission.admittedMs),
-      connected: since(arrival, last?.connectedMs ?? null),
-      first_byte: since(arrival, last?.firstByteMs ?? null),
+      connected: since(arrival, last === null ? null : last.connectedMs),
+      first_byte: since(arrival, last === null ? null : last.firstByteMs),
       total: since(arrival, observation.endedMs) ?? 0,
     },
     bytes: { in: observation.bytesIn, out: observation.bytesOut },
     usage: usageRecord(usage),
     cost: costRecord(cost, usage),
-    attempts: observation.attempts.map(attemptRecord),
+    attempts: attempts.map(attemptRecord),
     error: observation.error,
     upstream_request_id: observation.upstreamRequestId,
   };
@@ -99,7 +112,7 @@ export function turnRecord(
     kind: 'turn',
     parent_id: arrival.id,
     objects: [...madeBy(arrival, turn.kind === 'transcription' ? null : turn.facts), ...containersIn(turn.facts)],
-    at: isoTime(endedAt),
+    at: recordTime(endedAt),
     ...toldOf(caller),
     end_user: admission.facts?.endUser ?? null,
     tags: admission.tags,
@@ -198,7 +211,7 @@ function told(arrival: Arrival) {
     id: arrival.id,
     kind: 'exchange',
     parent_id: null,
-    at: isoTime(arrival.receivedAt),
+    at: recordTime(arrival.receivedAt),
     method: arrival.method,
     path: arrival.path,
     endpoint: arrival.endpoint?.path ?? null,
@@ -217,31 +230,15 @@ function usageRecord({ source, readings, raw, reasoningMargin }: Usage): Exchang
 }
 
 function costRecord(cost: Cost, usage: Usage): CostRecord {
-  const { state, amount, lines, priceVersion, confidence, why } = cost;
+  const { state, amount, lines, priceVersion: price_version, confidence, why } = cost;
   if (state === 'free') return FREE;
   const basis = basisRecords(cost.basis, usage.readings);
-  return {
-    state,
-    pico_usd: amount === null ? null : amount.toString(),
-    usd: amount === null ? null : formatUsd(amount),
-    lines: lines.map(lineRecord),
-    price_version: priceVersion,
-    confidence,
-    why,
-    ...(basis !== undefined && { basis }),
-  };
-}
-
-let lastMs = -1;
-let lastText = '';
-
-/** Many exchanges arrive in one millisecond: its text is made once. */
-function isoTime(ms: number): string {
-  if (ms !== lastMs) {
-    lastMs = ms;
-    lastText = new Date(ms).toISOString();
-  }
-  return lastText;
+  const pico_usd = amount === null ? null : amount.toString();
+  const usd = amount === null ? null : formatUsd(amount);
+  const told = lines.map(lineRecord);
+  return basis === undefined
+    ? { state, pico_usd, usd, lines: told, price_version, confidence, why }
+    : { state, pico_usd, usd, lines: told, price_version, confidence, why, basis };
 }
 
 function attemptRecord(attempt: Attempt): AttemptRecord {
