@@ -1,7 +1,7 @@
 // The entry that a record makes. From the spool alone, so that the same records make the same ledger at any time.
 import type { Hold } from '../domain/budget.ts';
 import { type Charge, type Entry, chargesOf, moneyHeld, turnChargesOf } from '../domain/entry.ts';
-import type { ExchangeRecord } from '../domain/exchange-record.ts';
+import { type ExchangeRecord, recordMs } from '../domain/exchange-record.ts';
 import type { ExpiredHold } from '../domain/ledger-store.ts';
 import type { SpooledRecord } from '../domain/stores.ts';
 import { tokensOf } from './tokens-of.ts';
@@ -12,23 +12,26 @@ const NAME_CHARACTERS_MAX = 100;
 const AMOUNT_MAX = 10n ** 21n;
 
 /** Null for a record that nobody pays for: one of an arrival that was refused, or that nobody is known to stand behind. */
-export function entryOf({ record: told, hold }: SpooledRecord): Entry | null {
+export function entryOf({ record: written, hold }: SpooledRecord): Entry | null {
   // Written by this house; what versions before this one did not write is absent.
-  const record: ExchangeRecord & Partial<ExchangeRecord> = told;
+  const record: ExchangeRecord & Partial<ExchangeRecord> = written;
   if (record.team_id === null || record.refusal !== null) return null;
   const isTurn = record.kind === 'turn';
   const readings = record.usage.readings ?? null;
   // What is read again was counted when it was made.
   const tokens = readings === null || record.cost.state === 'free' ? null : tokensOf(readings);
-  const cost = costOf(record, isTurn ? null : hold);
-  const outcome = {
-    state: record.cost.state,
-    amount: amountOf(record),
-    tokens: tokens === null ? null : tokens.in + tokens.out,
-  };
+  const told = amountOf(record);
+  const { state, amount, why } = costOf(record, told, isTurn ? null : hold);
   let charges: Charge[] = [];
-  if (hold !== null) charges = isTurn ? turnChargesOf(hold, outcome) : chargesOf(hold, outcome);
-  return {
+  if (hold !== null) {
+    const outcome = {
+      state: record.cost.state,
+      amount: told,
+      tokens: tokens === null ? null : tokens.in + tokens.out,
+    };
+    charges = isTurn ? turnChargesOf(hold, outcome) : chargesOf(hold, outcome);
+  }
+  const entry: Writable<Entry> = {
     settleKey: record.id,
     kind: 'charge',
     isExchange: !isTurn,
@@ -38,26 +41,42 @@ export function entryOf({ record: told, hold }: SpooledRecord): Entry | null {
     userId: record.user_id ?? null,
     endpoint: record.endpoint,
     model: nameOf(record.model_served ?? record.model_requested),
-    tags: (record.tags ?? []).map((tag) => nameOf(tag) ?? '').filter((tag) => tag !== ''),
-    ...cost,
+    tags: tagsOf(record.tags),
+    state,
+    amount,
+    why,
     tokensIn: tokens?.in ?? 0,
     tokensOut: tokens?.out ?? 0,
     priceVersion: record.cost.price_version ?? null,
     lines: record.cost.lines ?? [],
     readings: readings ?? [],
-    ...(record.cost.basis !== undefined && { basis: record.cost.basis }),
     charges,
-    at: Date.parse(record.at),
+    at: recordMs(record.at),
     resolves: null,
     servicePeriod: null,
   };
+  const { basis } = record.cost;
+  if (basis !== undefined) entry.basis = basis;
+  return entry;
+}
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
+
+const NO_TAGS: readonly string[] = [];
+
+function tagsOf(tags: readonly string[] | undefined): readonly string[] {
+  if (tags === undefined || tags.length === 0) return NO_TAGS;
+  return tags.map((tag) => nameOf(tag) ?? '').filter((tag) => tag !== '');
 }
 
 /** What is unknown costs what was set aside for it, until somebody knows better. */
-function costOf(record: ExchangeRecord, hold: Hold | null): Pick<Entry, 'state' | 'amount' | 'why'> {
+function costOf(
+  record: ExchangeRecord,
+  amount: bigint | null,
+  hold: Hold | null,
+): Pick<Entry, 'state' | 'amount' | 'why'> {
   const { state } = record.cost;
   const why = record.cost.why ?? null;
-  const amount = amountOf(record);
   if (amount === null && state !== 'pending' && state !== 'free' && hold !== null) {
     const held = moneyHeld(hold);
     if (held > 0n) return { state: 'estimated', amount: held, why: 'hold_stands' };
@@ -73,10 +92,14 @@ function amountOf({ cost }: ExchangeRecord): bigint | null {
   return amount;
 }
 
+const CONTROL = /[\u0000-\u001f\u007f]/;
+const CONTROLS = /[\u0000-\u001f\u007f]/g;
+
 /** Without characters that no database takes, or that tear sums apart. */
 export function nameOf(text: string | null): string | null {
   if (text === null) return null;
-  return text.replaceAll(/[\u0000-\u001f\u007f]/g, '').slice(0, NAME_CHARACTERS_MAX);
+  const name = CONTROL.test(text) ? text.replaceAll(CONTROLS, '') : text;
+  return name.length > NAME_CHARACTERS_MAX ? name.slice(0, NAME_CHARACTERS_MAX) : name;
 }
 
 /** What a sweeper needs to know of an exchange whose replica is gone. */
