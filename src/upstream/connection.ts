@@ -44,7 +44,10 @@ export class Connection implements ReplySink {
   readonly #socket: Socket;
   readonly #parser: ReplyParser;
   #served: Served | null = null;
+  /** Until it is written: a long reply does not keep what asked for it. */
   #request: OutgoingRequest | null = null;
+  /** That is being sent, until its exchange is over. */
+  #body: Readable | null = null;
   #isOpen = false;
   #isGone = false;
   #isPaused = false;
@@ -80,9 +83,9 @@ export class Connection implements ReplySink {
   /** Nothing is told before it has returned. */
   serve(served: Served, request: OutgoingRequest): void {
     this.#served = served;
-    this.#request = request;
     this.#isWritten = false;
-    if (this.#isOpen) this.#write();
+    if (this.#isOpen) this.#write(request);
+    else this.#request = request;
   }
 
   /** The exchange is over, and so is the connection; nobody hears of it. */
@@ -114,7 +117,7 @@ export class Connection implements ReplySink {
     this.#served = null;
     this.#start = null;
     if (isClean && keepsAlive && this.#isWritten && !this.#isLast && !this.#isGone) {
-      this.#request = null;
+      this.#body = null;
       this.#isReused = true;
       this.resume();
       this.#options.onFree(this, keepAliveMs);
@@ -124,11 +127,11 @@ export class Connection implements ReplySink {
 
   #onOpen(): void {
     this.#isOpen = true;
-    if (this.#request !== null) this.#write();
+    if (this.#request !== null) this.#write(this.#request);
   }
 
-  #write(): void {
-    const { method, target, headers, body } = this.#request!;
+  #write({ method, target, headers, body }: OutgoingRequest): void {
+    this.#request = null;
     const isBuffer = Buffer.isBuffer(body);
     const framing: RequestFraming = isBuffer
       ? body.length
@@ -167,14 +170,15 @@ export class Connection implements ReplySink {
 
   #writeBody(body: Readable, framing: RequestFraming): void {
     let left = framing === 'chunked' ? Infinity : framing!;
+    this.#body = body;
     body.on('data', (chunk: Buffer) => {
-      if (this.#request?.body !== body || chunk.length === 0) return;
+      if (this.#body !== body || chunk.length === 0) return;
       left -= chunk.length;
       if (left < 0) this.#fail(new Error('The request body is longer than it was said to be.'));
       else if (!this.#writeChunk(chunk, framing)) body.pause();
     });
     body.on('end', () => {
-      if (this.#request?.body !== body) return;
+      if (this.#body !== body) return;
       if (framing === 'chunked') this.#socket.write(LAST_CHUNK, 'latin1');
       else if (left > 0) {
         this.#fail(new Error('The request body is shorter than it was said to be.'));
@@ -183,7 +187,7 @@ export class Connection implements ReplySink {
       this.#isWritten = true;
     });
     body.on('error', (error) => {
-      if (this.#request?.body === body) this.#fail(error);
+      if (this.#body === body) this.#fail(error);
     });
   }
 
@@ -198,8 +202,7 @@ export class Connection implements ReplySink {
   }
 
   #onDrain(): void {
-    const body = this.#request?.body;
-    if (body && !Buffer.isBuffer(body)) body.resume();
+    this.#body?.resume();
   }
 
   #onData(chunk: Buffer): void {
@@ -231,8 +234,9 @@ export class Connection implements ReplySink {
     if (this.#isGone) return;
     this.#isGone = true;
     this.#parser.stop();
-    const body = this.#request?.body;
+    const body = this.#body ?? this.#request?.body;
     this.#request = null;
+    this.#body = null;
     if (body && !Buffer.isBuffer(body)) body.destroy();
     this.#socket.destroy();
     this.#options.onGone(this);
