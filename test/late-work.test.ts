@@ -1,6 +1,8 @@
 // Late work through the whole gateway: what clients start, read, cancel and delete, and what OpenAI's webhooks tell.
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
@@ -189,6 +191,33 @@ test('a file put into a vector store is free: the store is what is paid for', as
   await ok('POST', '/vector_stores/vs_1/files', { file_id: 'file-1' });
   const data = await records();
   assert.deepEqual([data[0]?.cost.state, data[0]?.objects], ['free', []]);
+});
+
+test('where records were lost the ledger is not set right by what is left of it', async () => {
+  const dataDir = mkdtempSync(join(tmpdir(), 'throughway-late-work-'));
+  const begin = () => startGateway({ upstream: upstream.url, clock, dataDir });
+  const spent = async () => {
+    const reply = await gateway.adminFetch('/admin/v1/spend?from=2026-11-22&to=2026-11-24');
+    return ((await reply.json()) as { totals: object }).totals;
+  };
+  await gateway.close();
+  gateway = await begin();
+  upstream.answers.set('POST /v1/responses', response('resp_6', 'completed', USAGE));
+  await ok('POST', '/responses', { model: 'gpt-6.1-sol', input: 'Hi' });
+  const before = await spent();
+  await gateway.close();
+  for (const file of ['spool.db', 'spool.db-wal', 'spool.db-shm']) rmSync(join(dataDir, file), { force: true });
+  gateway = await begin();
+  await ok('POST', '/responses', { model: 'gpt-6.1-sol', input: 'Hi' });
+  const after = await spent();
+  assert.notDeepEqual(after, before);
+  const drift = await gateway.adminFetch('/admin/v1/ledger/drift');
+  assert.equal(((await drift.json()) as { lost: number }).lost, 1);
+  const mended = await gateway.adminFetch('/admin/v1/ledger/mend', { method: 'POST' });
+  assert.equal(mended.status, 409);
+  assert.match(await mended.text(), /records of 1 exchanges are lost/);
+  assert.deepEqual(await spent(), after);
+  rmSync(dataDir, { recursive: true, force: true });
 });
 
 function webhook(event: object, more: { id?: string; at?: number; secret?: string } = {}): Promise<Response> {

@@ -723,6 +723,35 @@ describe('replicas on one PostgreSQL', { skip: skipWithoutPostgres() }, () => {
     for (const each of dirs) each.remove();
   });
 
+  test('a database that was lost has late work again from the replicas that entered it', async () => {
+    dirs = [makeDir()];
+    const openOne = async () =>
+      openReplica({ dataDir: dirs[0]!.path, clock, upstream, databaseUrl: await server.makeDatabase() });
+    let one = await openOne();
+    replicas = [one];
+    await startWork(one, told(AT), 'response', 'resp_1');
+    await startWork(one, told(AT), 'response', 'resp_2', { guess: 10n ** 9n });
+    for (const id of ['resp_1', 'resp_2'])
+      upstream.answers.set(`/v1/responses/${id}`, { body: responseObject(id, 'completed', { usage: E14_USAGE }) });
+    clock.turn(MINUTE);
+    await one.settlement.look();
+    const entries = await lateEntries(one);
+    assert.equal(entries.length, 3);
+    await one.close();
+    one = await openOne();
+    replicas = [one];
+    assert.deepEqual(await lateEntries(one), entries);
+    await one.ledger.replay();
+    clock.turn(HOUR);
+    await one.settlement.look();
+    assert.deepEqual(await lateEntries(one), entries);
+    const { totals } = await one.ledger.report(ALL);
+    assert.deepEqual(
+      [totals.exchanges, totals.pending, totals.estimated, formatUsd(totals.measured)],
+      [2, 0, 0n, '0.0206'],
+    );
+  });
+
   test('whoever of them hears of an end first, and however many hear of it at once, work is entered once', async () => {
     const databaseUrl = await server.makeDatabase();
     dirs = [makeDir(), makeDir()];
