@@ -1,6 +1,7 @@
 // Prices in force at a running gateway: an operator's own, versions of the past, refreshes, corrections, and what has no price.
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
@@ -333,5 +334,36 @@ describe('the commands', () => {
     assert.match(await said(0, 'reprice', '--from', '2026-01-01', '--to', '2100-01-01', '--dry-run'), /0 would change/);
     assert.match(await said(0, 'unpriced'), /Nothing was seen/);
     assert.match(await said(1, 'diff', '--from', join(dataDir, 'absent.md')), /absent\.md cannot be read; name a file/);
+  });
+
+  test('a refresh shows where other collections disagree, and reads nothing but what was looked at', async () => {
+    await begin();
+    const said = async (code: number, ...args: string[]) => {
+      const { stdout, stderr, code: ended } = await throughway('refresh', ...args);
+      assert.equal(ended, code, stderr);
+      return stdout + stderr;
+    };
+    const pages = join(dataDir, 'pages');
+    mkdirSync(pages);
+    writeFileSync(join(pages, 'pricing.md'), pricing);
+    writeFileSync(join(pages, 'more.md'), '# Nothing\n');
+    const [litellm, genai] = ['litellm', 'genai'].map((name) => join(dataDir, `${name}.json`)) as [string, string];
+    const row = { litellm_provider: 'openai', input_cost_per_token: 3e-6 };
+    writeFileSync(litellm, JSON.stringify({ 'gpt-6-sol': row }));
+    const prices = { input_mtok: 2, output_mtok: 11 };
+    writeFileSync(genai, JSON.stringify([{ id: 'openai', models: [{ id: 'gpt-6-sol', prices }] }]));
+
+    const compared = await said(0, '--from', pages, '--compare', litellm, genai);
+    assert.match(compared, /litellm\.json: 1 rates[^]*gpt-6-sol +input_text +\$2\.00 +\$3\.00/);
+    assert.match(compared, /genai\.json: 2 rates[^]*gpt-6-sol +output_text +\$10\.00 +\$11\.00/);
+    const digest = (text: string) => createHash('sha256').update(text).digest('hex');
+    const lines = ['more.md', 'pricing.md'].map(
+      (name) => `${digest(readFileSync(join(pages, name), 'utf8'))}  ${name}\n`,
+    );
+    assert.match(await said(0, '--from', pages, '--sha256', digest(lines.join('')).toUpperCase()), /rates of/);
+    assert.match(await said(0, '--from', litellm, '--sha256', digest(readFileSync(litellm, 'utf8'))), /1 rates/);
+    const other = await said(1, '--from', pages, '--sha256', digest(pricing), '--apply', '--force');
+    assert.match(other, new RegExp(`has the SHA-256 ${digest(lines.join(''))}`));
+    assert.equal((await ask('/prices/gpt-6-sol')).in_force.layer, 'shipped');
   });
 });

@@ -171,6 +171,92 @@ test('storage, containers and exchanges without a price explain what else is bil
   });
 });
 
+test('work that goes on is pending here and billed there, until it has ended', async () => {
+  await start();
+  const body = JSON.stringify({ model: 'gpt-4o', input: 'Think.', background: true });
+  await post('/responses', body);
+  upstream.bill('gpt-4o, output', parseUsd('0.25'));
+  const told = await reconcile();
+  assert.deepEqual(causes(told), { '2026-11-22 gpt-4o': ['pending'] });
+  assert.deepEqual([told.rows[0].pending, told.rows[0].ledger_usd], [1, '0']);
+});
+
+test('what was estimated here is told as the part that may differ', async () => {
+  await start();
+  // Its reply tells no usage: it is counted by its text.
+  const silent = {
+    headers: [['Content-Type', 'application/json'] as const],
+    body: '{"id":"c","model":"gpt-4o","choices":[]}',
+  };
+  upstream.silence = silent;
+  await chat('gpt-4o', 1000);
+  upstream.silence = null;
+  upstream.use('gpt-4o', { input: 1000, output: 700 });
+  const told = await reconcile();
+  const [row] = told.rows;
+  assert.ok(Number(row.estimated_usd) > 0, row.estimated_usd);
+  assert.ok(row.causes.some(({ code }: Json) => code === 'early_endings'));
+});
+
+test('fewer tokens than went through are told, as where OpenAI is late or gives them away', async () => {
+  await start();
+  await chat('gpt-4o', 400_000);
+  upstream.hide('gpt-4o', 100_000);
+  const told = await reconcile();
+  assert.deepEqual(causes(told), { '2026-11-22 gpt-4o': ['fewer_upstream'] });
+  assert.deepEqual([told.drift_usd, told.alert], ['-0.25', true]);
+});
+
+test('the same tokens in a service tier that no reply named are told with the factor of that tier', async () => {
+  await start();
+  await chat('gpt-4o', 400_000);
+  upstream.hide('gpt-4o', 400_000);
+  upstream.prices['gpt-4o'] = [4_250_000n, 2_125_000n, 17_000_000n];
+  upstream.use('gpt-4o', { input: 400_000, output: 0 }, 0, 'priority');
+  const [row] = (await reconcile()).rows;
+  assert.deepEqual(
+    row.causes.map(({ code, factor }: Json) => [code, factor]),
+    [['unknown_tier', '1.7']],
+  );
+});
+
+test('a day is looked at on each of the three days after it, as data comes late', async () => {
+  await start({ everyHours: 0.0001 });
+  await chat('gpt-4o', 400_000);
+  const looked = () =>
+    upstream.recorder.requests
+      .filter(({ target }) => target.startsWith('/v1/organization/costs'))
+      .map(({ target }) => new URL(target, 'http://x').searchParams);
+  for (const day of [1, 2, 3]) {
+    shiftMs = day * DAY;
+    const before = looked().length;
+    const deadline = performance.now() + 10_000;
+    // The second look began after the clock was turned.
+    while (looked().length < before + 2 && performance.now() < deadline) await delay(5);
+    const last = looked().at(-1)!;
+    const [from, to] = [Number(last.get('start_time')) * 1000, Number(last.get('end_time')) * 1000];
+    const today = Date.UTC(2026, 10, 22);
+    assert.ok(from <= today && today + DAY <= to, `D+${day}`);
+  }
+});
+
+test('a drift is told above one percent, or above one dollar, and not at them', async () => {
+  await start();
+  await chat('gpt-4o', 396_000);
+  upstream.bill('gpt-4o, input', parseUsd('0.01'));
+  const one = await reconcile();
+  assert.deepEqual([one.upstream_usd, one.drift_usd, one.alert], ['1', '0.01', false], 'one percent of one dollar');
+  upstream.bill('gpt-4o, input', 1_000_000n);
+  assert.equal((await reconcile()).alert, true);
+  // A dollar is less than one percent of what is billed from here on.
+  for (let i = 0; i < 3; i++) await chat('gpt-4o', 40_000_000);
+  upstream.bill('gpt-4o, input', parseUsd('0.99') - 1_000_000n);
+  const dollar = await reconcile();
+  assert.deepEqual([dollar.drift_usd, dollar.alert], ['1', false]);
+  upstream.bill('gpt-4o, input', 1n);
+  assert.equal((await reconcile()).alert, true);
+});
+
 test('what the upstream counts on another day is told as such, and what is too little as rounding', async () => {
   await start();
   await chat('gpt-4o', 400_000);

@@ -1,4 +1,5 @@
 // Where prices are read for a refresh: this command fetches or reads them, so that a gateway needs no way out for prices.
+import { createHash } from 'node:crypto';
 import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -69,4 +70,21 @@ function readFiles(from: string): PriceDocuments['documents'] {
       { cause },
     );
   }
+}
+
+/**
+ * That these are the pages which somebody else looked at: of one document the SHA-256 of its bytes; of several that of the lines which
+ * `sha256sum` writes of them, in the order of their names.
+ * @throws Error that tells both
+ */
+export function checkDigest({ documents }: PriceDocuments, expected: string): void {
+  const [first, ...others] = documents;
+  const lines = documents.map(({ name, text }) => `${sha256(text)}  ${name}\n`);
+  const found = first !== undefined && others.length === 0 ? sha256(first.text) : sha256(lines.join(''));
+  if (found === expected.trim().toLowerCase()) return;
+  throw new Error(`what was read has the SHA-256 ${found}, not ${expected}; nothing was done with it`);
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
 }

@@ -5,7 +5,7 @@ import type { z } from 'zod';
 import type { Routes } from '../admin/contract.ts';
 import { type AdminFlags, ConfigError } from '../config/load.ts';
 import { openAdminClient, withAdminFlags } from './admin-client.ts';
-import { readPriceDocuments } from './price-documents.ts';
+import { checkDigest, readPriceDocuments } from './price-documents.ts';
 import { printJson, printText } from './print.ts';
 import { table } from './table.ts';
 import { exactUsd, shownUsd } from './usd.ts';
@@ -18,6 +18,7 @@ type Row = z.output<Routes['listPrices']['answer']>['data'][number];
 type Plan = z.output<Routes['diffPrices']['answer']>;
 
 const FROM = 'openai, litellm, genai, a URL, a file, or a directory of pages in Markdown';
+const SHA256 = 'hex; what is read must have it, as pages do that somebody looked at elsewhere';
 
 export function addPrices(program: Command): void {
   const prices = program
@@ -40,10 +41,13 @@ export function addPrices(program: Command): void {
   withAdminFlags(prices.command('diff'))
     .description('Compare the prices in force with OpenAI’s pages, or with a public collection. Changes nothing.')
     .option('--from <source>', FROM, 'openai')
+    .option('--sha256 <digest>', SHA256)
     .action(diff);
   withAdminFlags(prices.command('refresh'))
     .description('Read OpenAI’s pages and show what differs; with --apply put it in force from now on.')
     .option('--from <source>', FROM, 'openai')
+    .option('--sha256 <digest>', SHA256)
+    .option('--compare <sources...>', 'also show where other collections disagree: litellm, genai, a URL or a file')
     .option('--apply', 'put what differs in force')
     .option('--force', 'also where pages were not read completely, or a rate changes by 50 % or more')
     .action(refresh);
@@ -144,27 +148,35 @@ async function explain(id: string, flags: Flags): Promise<void> {
   printText(`\n${table([['ENTERED', 'AS', 'STATE', 'USD'], ...later])}total  ${exactUsd(total_usd)}\n`);
 }
 
-async function diff(flags: Flags & { readonly from: string }): Promise<void> {
-  const body = copied(await readPriceDocuments(flags.from));
+interface SourceFlags extends Flags {
+  readonly from: string;
+  readonly sha256?: string;
+}
+
+async function diff(flags: SourceFlags): Promise<void> {
+  const body = await bodyFrom(flags);
   printPlan(await openAdminClient(flags).ask('diffPrices', { body }), flags);
 }
 
-interface RefreshFlags extends Flags {
-  readonly from: string;
+interface RefreshFlags extends SourceFlags {
+  readonly compare?: readonly string[];
   readonly apply?: boolean;
   readonly force?: boolean;
 }
 
 async function refresh(flags: RefreshFlags): Promise<void> {
   const client = openAdminClient(flags);
-  const body = copied(await readPriceDocuments(flags.from));
+  const body = await bodyFrom(flags);
+  const others = await Promise.all((flags.compare ?? []).map(comparedWith));
   if (!flags.apply) {
     printPlan(await client.ask('diffPrices', { body }), flags);
+    await printOthers();
     if (!flags.json) process.stderr.write('Nothing was changed. --apply puts this in force.\n');
     return;
   }
   const plan = await client.ask('refreshPrices', { body: { ...body, force: flags.force === true } });
   printPlan(plan, flags);
+  await printOthers();
   if (!plan.applied) {
     const way =
       plan.source === 'openai'
@@ -172,6 +184,24 @@ async function refresh(flags: RefreshFlags): Promise<void> {
         : 'write what you agree with in prices.overrides';
     throw new Error(`not applied: ${plan.doubts.join('; ')}; ${way}`);
   }
+
+  /** After it was applied: what they say of the new prices. */
+  async function printOthers(): Promise<void> {
+    for (const { from, body: other } of others) {
+      if (!flags.json) printText(`\n${from}: `);
+      printPlan(await client.ask('diffPrices', { body: other }), flags);
+    }
+  }
+}
+
+async function comparedWith(from: string) {
+  return { from, body: copied(await readPriceDocuments(from)) };
+}
+
+async function bodyFrom({ from, sha256 }: SourceFlags) {
+  const read = await readPriceDocuments(from);
+  if (sha256 !== undefined) checkDigest(read, sha256);
+  return copied(read);
 }
 
 function copied({ url, documents }: Awaited<ReturnType<typeof readPriceDocuments>>) {

@@ -36,13 +36,22 @@ export interface Organization {
   now: () => number;
   /** Bills what nobody asked this gateway for. */
   bill(item: string, pico: bigint, daysAgo?: number): void;
-  use(model: string, tokens: { readonly input: number; readonly output: number }, daysAgo?: number): void;
+  use(
+    model: string,
+    tokens: { readonly input: number; readonly output: number },
+    daysAgo?: number,
+    tier?: string,
+  ): void;
+  /** Of what it counted of a model so far, so many tokens are not told. */
+  hide(model: string, input: number): void;
   /** What it bills in the end for what it billed so far, such as 93 of 100. */
   discount: readonly [by: bigint, of: bigint];
   /** Of models, of what is used from now on. */
   readonly prices: Record<string, readonly [bigint, bigint, bigint]>;
   /** In place of an answer to the admin key. */
   outage: ScriptedReply | null;
+  /** In place of a reply that tells its usage; nothing is counted then. */
+  silence: ScriptedReply | null;
   totalPico(): bigint;
   readonly project: string;
   close(): Promise<void>;
@@ -85,9 +94,12 @@ export async function startOrganization(): Promise<Organization> {
   async function answer(request: RecordedRequest): Promise<ScriptedReply | void> {
     const [path = '', query = ''] = request.target.split('?');
     if (path.startsWith('/v1/organization/')) return toAdmin(request, path, new URLSearchParams(query));
-    const body = JSON.parse((await request.whole()).toString()) as {
+    const sent = await request.whole();
+    if (organization.silence !== null) return organization.silence;
+    const body = JSON.parse(sent.toString()) as {
       model: string;
       stream?: boolean;
+      background?: boolean;
       input?: string;
       messages?: { content: string }[];
     };
@@ -97,6 +109,8 @@ export async function startOrganization(): Promise<Organization> {
       const usage = { prompt_tokens: input, total_tokens: input };
       return json({ object: 'list', data: [], model: body.model, usage });
     }
+    if (body.background === true)
+      return json({ id: 'resp_1', object: 'response', status: 'queued', model: body.model, usage: null });
     const [input = 0, cached = 0, output = 0] = body.messages![0]!.content.split(' ').map(Number);
     use(body.model, { input, cached, output });
     const usage = {
@@ -168,10 +182,17 @@ export async function startOrganization(): Promise<Organization> {
     recorder,
     now: () => Date.now() / 1000,
     bill,
-    use: (model, { input, output }, daysAgo) => use(model, { input, cached: 0, output }, daysAgo),
+    use: (model, { input, output }, daysAgo, tier) => use(model, { input, cached: 0, output }, daysAgo, tier),
+    hide(model, input) {
+      const row = used.find((each) => each.model === model);
+      if (row === undefined) throw new Error(`nothing of ${model} was used`);
+      row.input -= BigInt(input);
+      bill(`${model}, input`, -BigInt(input) * (organization.prices[model]?.[0] ?? 0n));
+    },
     discount: [1n, 1n],
     prices: { ...PRICES },
     outage: null,
+    silence: null,
     totalPico: () =>
       billed.reduce((sum, { pico }) => sum + (pico * organization.discount[0]) / organization.discount[1], 0n),
     project: 'proj_gateway',
