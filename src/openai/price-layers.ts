@@ -323,9 +323,16 @@ export function amountOf(rate: ReadyRate, variant: string | undefined): ReadyAmo
   return (variant === undefined ? undefined : rate.variants.get(variant)) ?? rate.amount;
 }
 
-/** A host in the form that patterns have: `EU.api.openai.com:443` is `eu.api.openai.com`. */
+let lastHost = '';
+let lastHostName = '';
+
+/** A host in the form that patterns have: `EU.api.openai.com:443` is `eu.api.openai.com`. Nearly all prices are of one host. */
 export function hostName(host: string): string {
-  return host.toLowerCase().replace(/:\d+$/, '');
+  if (host !== lastHost) {
+    lastHostName = host.toLowerCase().replace(/:\d+$/, '');
+    lastHost = host;
+  }
+  return lastHostName;
 }
 
 const STRENGTH: Readonly<Record<Confidence, number>> = {

@@ -180,6 +180,8 @@ interface Factors {
   readonly lack: Lack | null;
 }
 
+const NO_FACTORS: Factors = { ofTokens: [], ofAll: [], lack: null };
+
 /** Tier, batch or window, region, contract: one of each at most. A row for the tier or the host has them in its rates. */
 function factorsFor(query: PriceQuery, { rules }: Model, row: ReadyRow | null): Factors {
   const { at, mode, teamId, keyId } = query;
@@ -203,6 +205,7 @@ function factorsFor(query: PriceQuery, { rules }: Model, row: ReadyRow | null): 
     (keyId === null ? null : factorFor(rules.key, keyId, at)) ??
     (teamId === null ? null : factorFor(rules.team, teamId, at));
   if (contract !== null) all.push(contract);
+  if (all.length === 0) return lack === null ? NO_FACTORS : { ...NO_FACTORS, lack };
   return { ofTokens: all, ofAll: all.filter(({ isForAll }) => isForAll), lack };
 }
 
@@ -219,15 +222,12 @@ function lineOf(
     dividend *= numerator;
     divisor *= denominator;
   }
-  return {
-    meter,
-    quantity,
-    ...(billed !== quantity && { billed }),
-    rate: written,
-    per: rate.writtenPer,
-    factors: used.map(({ reason, factor }) => ({ reason, factor })),
-    amount: divideHalfEven(dividend, divisor),
-  };
+  const per = rate.writtenPer;
+  const factors = used.length === 0 ? [] : used.map(({ reason, factor }) => ({ reason, factor }));
+  const amount = divideHalfEven(dividend, divisor);
+  return billed === quantity
+    ? { meter, quantity, rate: written, per, factors, amount }
+    : { meter, quantity, billed, rate: written, per, factors, amount };
 }
 
 function billedOf(quantity: bigint, { step, minimum }: ReadyRate): bigint {
