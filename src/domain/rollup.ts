@@ -75,6 +75,8 @@ export class Rollups {
   /** What entries added, by hours alone: the longer grains are made of them when all are asked for. */
   readonly #hours = new Map<string, Sums>();
   readonly #others = new Map<string, Sums>();
+  /** The hour that was added to last: mostly the next entry belongs there too, and needs no name to be found by. */
+  #last: Sums | null = null;
 
   addEntry(entry: Entry): void {
     const { state, amount, isExchange, resolves, tokensIn, tokensOut } = entry;
@@ -113,6 +115,18 @@ export class Rollups {
   #hourOf(entry: Pick<Entry, 'teamId' | 'keyId' | 'userId' | 'model' | 'endpoint'>, moment: number, tag: string): Sums {
     const at = grainStart('hour', moment);
     const { teamId, keyId, userId, model, endpoint } = entry;
+    const last = this.#last;
+    if (
+      last !== null &&
+      last.at === at &&
+      last.tag === tag &&
+      last.team === (teamId ?? '') &&
+      last.key === (keyId ?? '') &&
+      last.user === (userId ?? '') &&
+      last.model === (model ?? '') &&
+      last.endpoint === (endpoint ?? '')
+    )
+      return last;
     const name = `${at}\n${tag}\n${teamId}\n${keyId}\n${userId}\n${model}\n${endpoint}`;
     let sums = this.#hours.get(name);
     if (sums === undefined) {
@@ -129,6 +143,7 @@ export class Rollups {
       };
       this.#hours.set(name, sums);
     }
+    this.#last = sums;
     return sums;
   }
 }

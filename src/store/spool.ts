@@ -4,7 +4,7 @@ import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
 import type { Hold } from '../domain/budget.ts';
-import type { ExchangeRecord, Intent } from '../domain/exchange-record.ts';
+import { type ExchangeRecord, type Intent, recordMs } from '../domain/exchange-record.ts';
 import type { Spool, SpooledRecord, Written } from '../domain/stores.ts';
 import { startKeeper } from './keeper.ts';
 import { openKeptEntries } from './spool-entries.ts';
@@ -331,7 +331,7 @@ function insertRecord(statement: StatementSync, seq: number, record: ExchangeRec
   const { changes } = statement.run(
     seq,
     record.id,
-    Date.parse(record.at),
+    recordMs(record.at),
     record.team_id,
     record.key_id,
     record.endpoint,
