@@ -95,6 +95,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
       refusedWrites,
       lateWork: () => store.work.count(),
       reconciled: () => reconciliation.told(),
+      counted: () => reconciliation.counted(),
     });
     const unpriced = openUnpricedWatch({ store: store.prices, clock, log });
     opened.push(() => unpriced.close());
@@ -181,6 +182,7 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
       {
         credential: upstream.adminCredential,
         everyMs: config.reconciliation.everyHours * HOUR_MS,
+        usageEveryMs: config.reconciliation.usageEveryHours * HOUR_MS,
         thresholdPercent: config.reconciliation.thresholdPercent,
         thresholdUsd: config.reconciliation.thresholdUsd,
         projects: config.reconciliation.projects,

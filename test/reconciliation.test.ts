@@ -47,7 +47,7 @@ async function start(more: Settings['reconciliation'] = {}, settings: Settings =
     upstream: upstream.url,
     clock,
     dataDir: join(dir, 'data'),
-    settings: { ...settings, reconciliation: { everyHours: 0, adminKey, ...more } },
+    settings: { ...settings, reconciliation: { everyHours: 0, usageEveryHours: 0, adminKey, ...more } },
   });
 }
 
@@ -308,6 +308,36 @@ test('drift above a threshold is told by the clock in the log and in the metrics
   upstream.bill('gpt-4o, input', parseUsd('2'), 1);
   const log = await seen(/throughway_reconciliation_drift_usd 2\.005\n[^]*throughway_reconciliation_alert 1\n/);
   assert.match(log, /bills something else/);
+});
+
+test('each hour it is looked whether the upstream counted what went through, long before it bills', async () => {
+  shiftMs = -3 * 3_600_000;
+  await start({ usageEveryHours: 0.0001 });
+  await traffic();
+  await chat('gpt-4o', 900_000);
+  shiftMs = 0;
+  const seen = async (pattern: RegExp) => {
+    const deadline = performance.now() + 10_000;
+    let metrics = '';
+    while (!pattern.test(metrics) && performance.now() < deadline) {
+      metrics = await (await gateway.adminFetch('/metrics')).text();
+      await delay(5);
+    }
+    assert.match(metrics, pattern);
+  };
+  const warnings = () => gateway.logLines.filter((line) => line.includes('counted other tokens'));
+  await seen(/reconciliation_usage_drift_tokens 0\n[^]*reconciliation_usage_alert 0\n/);
+  assert.deepEqual(warnings(), []);
+  // Three hours ago somebody used the account without this gateway.
+  shiftMs = -3 * 3_600_000;
+  upstream.use('gpt-4o', { input: 50_000, output: 0 });
+  upstream.use('gpt-4o-mini', { input: 9000, output: 0 });
+  shiftMs = 0;
+  await seen(/reconciliation_usage_drift_tokens 59000\n[^]*reconciliation_usage_alert 1\n/);
+  const [warning, ...others] = warnings();
+  assert.equal(others.length, 0, 'told once');
+  const { model, upstream_tokens, ledger_tokens } = JSON.parse(warning!) as Json;
+  assert.deepEqual([model, upstream_tokens - ledger_tokens], ['gpt-4o', 50_000]);
 });
 
 test('the admin key is in no log, error, reply, metric or file, whatever the upstream says of it', async () => {

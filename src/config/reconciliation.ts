@@ -16,6 +16,14 @@ export function reconciliationSettings<R extends z.ZodType>(secretReference: R) 
         .max(720)
         .default(24)
         .describe('Between two comparisons of the last three whole days (UTC). 0 compares only when somebody asks.'),
+      usageEveryHours: z
+        .number()
+        .min(0)
+        .max(720)
+        .default(1)
+        .describe(
+          'Between two looks at the tokens that OpenAI counted of each model in 24 hours that ended two hours ago: traffic that goes past the gateway shows there first. 0 never looks.',
+        ),
       thresholdPercent: z
         .number()
         .positive()

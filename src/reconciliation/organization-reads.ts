@@ -16,7 +16,7 @@ export interface OrganizationReadParts {
 }
 
 export interface Bucket {
-  /** Milliseconds since 1970. */
+  /** Where it begins, milliseconds since 1970: a day, unless hours were asked for. */
   readonly day: number;
   readonly results: readonly Readonly<Record<string, unknown>>[];
 }
@@ -24,6 +24,8 @@ export interface Bucket {
 export interface OrganizationReads {
   /** Days in [from, to), milliseconds since 1970. @throws Refusal that names no secret */
   days(path: string, groupBy: readonly string[], from: number, to: number): Promise<readonly Bucket[]>;
+  /** The same by hours. */
+  hours(path: string, groupBy: readonly string[], from: number, to: number): Promise<readonly Bucket[]>;
   /** Ends what still runs. */
   close(): void;
 }
@@ -33,6 +35,7 @@ const BODY_BYTES_MAX = 64 * 1024 * 1024;
 const PAGES_MAX = 1000;
 /** The most days that each of those endpoints gives at once. */
 const PAGE_DAYS = '31';
+const PAGE_HOURS = '24';
 
 export function openOrganizationReads(parts: OrganizationReadParts, credential: PooledCredential): OrganizationReads {
   const { upstream, writeRecord, clock } = parts;
@@ -105,16 +108,17 @@ export function openOrganizationReads(parts: OrganizationReadParts, credential: 
     });
   }
 
-  return {
-    async days(path, groupBy, from, to) {
+  type Read = OrganizationReads['days'];
+  const bucketsOf =
+    (width: { readonly bucket_width: string; readonly limit: string }): Read =>
+    async (path, groupBy, from, to) => {
       const buckets: Bucket[] = [];
       let page: string | null = null;
       for (let pages = 0; pages < PAGES_MAX; pages++) {
         const query = new URLSearchParams({
           start_time: String(Math.floor(from / 1000)),
           end_time: String(Math.floor(to / 1000)),
-          bucket_width: '1d',
-          limit: PAGE_DAYS,
+          ...width,
         });
         for (const group of groupBy) query.append('group_by', group);
         if (page !== null) query.set('page', page);
@@ -124,7 +128,11 @@ export function openOrganizationReads(parts: OrganizationReadParts, credential: 
         if (page === null) return buckets;
       }
       throw unreadable(path);
-    },
+    };
+
+  return {
+    days: bucketsOf({ bucket_width: '1d', limit: PAGE_DAYS }),
+    hours: bucketsOf({ bucket_width: '1h', limit: PAGE_HOURS }),
     close() {
       for (const cut of running) cut();
     },

@@ -9,6 +9,7 @@ import type { PooledCredential } from '../upstream/upstream.ts';
 import { type Comparison, compare } from './causes.ts';
 import { type Bucket, type OrganizationReadParts, openOrganizationReads } from './organization-reads.ts';
 import { DAY_MS, Sides } from './sides.ts';
+import { checkUsage } from './usage-check.ts';
 
 export type { Compared } from './causes.ts';
 
@@ -22,6 +23,8 @@ export interface ReconciliationSettings {
   readonly credential: PooledCredential | null;
   /** 0: only when somebody asks. */
   readonly everyMs: number;
+  /** Between two looks at what the upstream counted; 0: none. */
+  readonly usageEveryMs: number;
   readonly thresholdPercent: number;
   readonly thresholdUsd: number;
   /** Empty is all. */
@@ -53,6 +56,8 @@ export interface Reconciliation {
   compare(span: { readonly from: number; readonly to: number }): Promise<Reconciled>;
   /** Of the last comparison that was made by the clock, for metrics; null where there was none. */
   told(): { readonly driftUsd: number; readonly alert: 0 | 1; readonly atSeconds: number } | null;
+  /** Of the last look at what the upstream counted. */
+  counted(): { readonly driftTokens: number; readonly alert: 0 | 1; readonly atSeconds: number } | null;
   close(): Promise<void>;
 }
 
@@ -66,6 +71,8 @@ export function openReconciliation(parts: ReconciliationParts, settings: Reconci
   const { credential } = settings;
   const reads = credential === null ? null : openOrganizationReads(parts, credential);
   let last: Reconciled | null = null;
+  let lastCounted: ReturnType<Reconciliation['counted']> = null;
+  let miscounted = '';
   let isClosed = false;
   let running: Promise<unknown> = Promise.resolve();
 
@@ -171,6 +178,35 @@ export function openReconciliation(parts: ReconciliationParts, settings: Reconci
     log.warn('the upstream bills something else than the ledger says', { ...figures, causes, ...factor });
   }
 
+  async function lookAtUsage(): Promise<void> {
+    if (reads === null) return;
+    try {
+      const now = clock.now();
+      const { models, driftTokens } = await checkUsage(
+        { reads, ledger, ours: compared },
+        now,
+        settings.thresholdPercent,
+      );
+      lastCounted = { driftTokens, alert: models.length > 0 ? 1 : 0, atSeconds: Math.floor(now / 1000) };
+      const names = models.map(({ model }) => model).join(', ');
+      // Once for the same models: they are looked at again each hour.
+      for (const each of names === miscounted ? [] : models)
+        log.warn('the upstream counted other tokens than went through', {
+          model: each.model,
+          upstream_tokens: each.upstreamTokens,
+          ledger_tokens: each.ledgerTokens,
+          upstream_requests: each.upstreamRequests,
+          ledger_requests: each.ledgerRequests,
+        });
+      miscounted = names;
+    } catch (error) {
+      if (isClosed) return;
+      log.warn('what the upstream counted was not read', {
+        why: error instanceof Error ? error.message : String(error),
+      });
+    }
+  }
+
   /** One after the other: each reads much. */
   function inTurn<T>(work: () => Promise<T>): Promise<T> {
     const done = running.then(work, work);
@@ -179,11 +215,15 @@ export function openReconciliation(parts: ReconciliationParts, settings: Reconci
   }
 
   const timers: NodeJS.Timeout[] = [];
-  if (reads !== null && settings.everyMs > 0) {
-    timers.push(setTimeout(() => void inTurn(look), Math.min(FIRST_MS, settings.everyMs)));
-    timers.push(setInterval(() => void inTurn(look), settings.everyMs));
-    for (const timer of timers) timer.unref();
+  for (const [work, everyMs] of [
+    [look, settings.everyMs],
+    [lookAtUsage, settings.usageEveryMs],
+  ] as const) {
+    if (reads === null || everyMs <= 0) continue;
+    timers.push(setTimeout(() => void inTurn(work), Math.min(FIRST_MS, everyMs)));
+    timers.push(setInterval(() => void inTurn(work), everyMs));
   }
+  for (const timer of timers) timer.unref();
   return {
     compare: (span) => inTurn(() => run(span)),
     told() {
@@ -194,6 +234,7 @@ export function openReconciliation(parts: ReconciliationParts, settings: Reconci
         atSeconds: Math.floor(last.at / 1000),
       };
     },
+    counted: () => lastCounted,
     async close() {
       isClosed = true;
       for (const timer of timers) clearTimeout(timer);

@@ -24,6 +24,11 @@ export interface Gauges {
   readonly activeExchanges: () => number;
   readonly refusedWrites: () => number;
   /** The last comparison of what the upstream bills with the ledger; null before the first. */
+  readonly counted?: () => {
+    readonly driftTokens: number;
+    readonly alert: 0 | 1;
+    readonly atSeconds: number;
+  } | null;
   readonly reconciled?: () => { readonly driftUsd: number; readonly alert: 0 | 1; readonly atSeconds: number } | null;
   /** Work that is paid for later, by kind and state. */
   readonly lateWork?: () => Promise<
@@ -37,7 +42,7 @@ interface Series {
   count: number;
 }
 
-export function openMetrics({ activeExchanges, refusedWrites, reconciled, lateWork }: Gauges): Metrics {
+export function openMetrics({ activeExchanges, refusedWrites, reconciled, counted, lateWork }: Gauges): Metrics {
   // By endpoint, status and ending: nested, because joining them to one name would cost more than all the rest.
   const exchanges = new Map<string, Map<number, Map<string, Series>>>();
   const refusals = new Map<string, number>();
@@ -150,6 +155,25 @@ export function openMetrics({ activeExchanges, refusedWrites, reconciled, lateWo
         collect() {
           const last = reconciled();
           // Nothing is said before the first comparison: no drift is not a drift of 0.
+          if (last === null) this.remove({});
+          else this.set(last[member]);
+        },
+      });
+    }
+  }
+  if (counted !== undefined) {
+    const gauges = [
+      ['drift_tokens', 'Tokens that the upstream counted more than went through, in a day.', 'driftTokens'],
+      ['alert', 'Whether a model differed by more than the threshold.', 'alert'],
+      ['timestamp_seconds', 'When that was.', 'atSeconds'],
+    ] as const;
+    for (const [name, help, member] of gauges) {
+      new Gauge({
+        name: `throughway_reconciliation_usage_${name}`,
+        help,
+        registers,
+        collect() {
+          const last = counted();
           if (last === null) this.remove({});
           else this.set(last[member]);
         },

@@ -15,6 +15,7 @@ const PRICES: Readonly<Record<string, readonly [input: bigint, cached: bigint, o
 
 interface Used {
   readonly day: number;
+  readonly hour: number;
   readonly model: string;
   readonly tier: string;
   requests: number;
@@ -79,8 +80,10 @@ export async function startOrganization(): Promise<Organization> {
     tier = 'default',
   ) => {
     const day = dayOf(daysAgo);
-    let row = used.find((each) => each.day === day && each.model === model && each.tier === tier);
-    if (row === undefined) used.push((row = { day, model, tier, requests: 0, input: 0n, cached: 0n, output: 0n }));
+    const hour = day + (Math.floor(organization.now() / 3600) * 3600 - dayOf(0));
+    let row = used.find((each) => each.hour === hour && each.model === model && each.tier === tier);
+    if (row === undefined)
+      used.push((row = { day, hour, model, tier, requests: 0, input: 0n, cached: 0n, output: 0n }));
     row.requests++;
     row.input += BigInt(input);
     row.cached += BigInt(cached);
@@ -133,14 +136,16 @@ export async function startOrganization(): Promise<Organization> {
       const shown = valueOf(request.headers, 'authorization');
       return { ...json({ error: { message: `Incorrect API key provided: ${shown}` } }), status: 401 };
     }
-    const days = bucketsOf(query);
+    const isHourly = query.get('bucket_width') === '1h';
+    const width = isHourly ? 3600 : DAY_SECONDS;
+    const days = bucketsOf(query, width);
     const limit = Number(query.get('limit') ?? 7);
     const first = Number(query.get('page')?.slice('page_'.length) ?? 0);
-    const results = path === '/v1/organization/costs' ? costsOf : usageOf(path);
+    const results = path === '/v1/organization/costs' ? costsOf : usageOf(path, isHourly);
     const data = days.slice(first, first + limit).map((day) => ({
       object: 'bucket',
       start_time: day,
-      end_time: day + DAY_SECONDS,
+      end_time: day + width,
       results: results(day),
     }));
     const hasMore = first + limit < days.length;
@@ -160,9 +165,13 @@ export async function startOrganization(): Promise<Organization> {
         quantity_unit: null,
       }));
 
-  const usageOf = (path: string) => (day: number) =>
+  const usageOf = (path: string, isHourly: boolean) => (begin: number) =>
     used
-      .filter((row) => row.day === day && path.endsWith(row.model.includes('embedding') ? 'embeddings' : 'completions'))
+      .filter(
+        (row) =>
+          (isHourly ? row.hour : row.day) === begin &&
+          path.endsWith(row.model.includes('embedding') ? 'embeddings' : 'completions'),
+      )
       .map(({ model, tier, requests, input, cached, output }) => ({
         object: 'organization.usage.result',
         input_tokens: Number(input),
@@ -201,10 +210,10 @@ export async function startOrganization(): Promise<Organization> {
   return organization;
 }
 
-function bucketsOf(query: URLSearchParams): number[] {
+function bucketsOf(query: URLSearchParams, width: number): number[] {
   const [from, to] = [Number(query.get('start_time')), Number(query.get('end_time'))];
   const days: number[] = [];
-  for (let day = from; day < to; day += DAY_SECONDS) days.push(day);
+  for (let day = from; day < to; day += width) days.push(day);
   return days;
 }
 
