@@ -20,12 +20,12 @@ import { type Correction, type Standing, correctionEntries, standingOf } from '.
 import { type EntriesSpan, entriesBetween } from './entries-between.ts';
 import { openEntries } from './entries.ts';
 import { type HoldDetails, entryOfExpired, nameOf } from './entry-of.ts';
+import { openInputFiles } from './input-files.ts';
 import { type LateCharge, lateEntry } from './late-entry.ts';
 import { openLocalPosting } from './local-posting.ts';
 import { restoreEntries } from './lost-entries.ts';
 import { type PostingParts, openPosting, tallyOf } from './posting.ts';
 import { type Drift, findDrift } from './rebuild.ts';
-import { openInputFiles } from './input-files.ts';
 import { openReplyLengths } from './reply-lengths.ts';
 import { type SpendPage, type SpendQuery, type SpendReport, type SpendRow, openReport } from './report.ts';
 import { openSharedBook } from './shared-book.ts';

@@ -10,6 +10,7 @@ const SCHEMA = `
   CREATE TABLE IF NOT EXISTS entries (
     seq INTEGER PRIMARY KEY, settle_key TEXT NOT NULL UNIQUE, at INTEGER NOT NULL, entry TEXT NOT NULL
   );
+  CREATE INDEX IF NOT EXISTS entries_at ON entries (at);
 `;
 
 export interface OpenKeptEntries extends KeptEntries {
