@@ -134,7 +134,7 @@ test('what is learnt of a model takes the place of its maximum', async () => {
   assert.ok(after60.tokens >= 400 + 150 && after60.tokens < 400 + 200, String(after60.tokens));
 });
 
-test('the long row counts where it may be reached, the dearer tier where it is asked for, and a cheaper one never', () => {
+test('C5: the long row counts where it may be reached, the dearer tier where it is asked for, and a cheaper one never', () => {
   const long = worst(CHAT, { bodyBytes: 1_000_000, maxOutputTokens: 10 });
   assert.deepEqual(long, { money: 2n * (400_000n * 125n + 10n * 1000n), tokens: 400_010 });
   const plain = worst(CHAT, { maxOutputTokens: 10 });

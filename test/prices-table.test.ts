@@ -264,7 +264,7 @@ const expected = [
 ];
 
 describe('the shipped price book', () => {
-  test('every rate of a model equals the table typed by hand, and neither has one more', () => {
+  test('C16: every rate of a model equals the table typed by hand, and neither has one more', () => {
     assert.deepEqual(shipped.models.flatMap(told).toSorted(), expected.toSorted());
   });
 

@@ -134,7 +134,7 @@ test('what somebody else used is told as such', async () => {
   assert.equal(told.alert, true);
 });
 
-test('a contract’s discount is found, with the factor that would set it right', async () => {
+test('C20: a contract’s discount is found, with the factor that would set it right', async () => {
   upstream.discount = [93n, 100n];
   await start();
   await traffic();

@@ -51,7 +51,7 @@ for (const isRedisAway of [false, true]) {
       dir.remove();
     });
 
-    test('lets exactly k of N parallel exchanges through, on any mix of routes, and nothing stays held', async () => {
+    test('C15: lets exactly k of N parallel exchanges through, on any mix of routes, and nothing stays held', async () => {
       let run = 0;
       let sent = 0;
       await fc.assert(

@@ -45,7 +45,7 @@ async function ask({ method, rest, headers, body }: Sample, answer: ScriptedRepl
 
 const groups = [...new Set(SAMPLES.map(({ group }) => group!))];
 for (const group of groups) {
-  test(`${group}: what is answered costs what its class says, and what is refused is free`, async () => {
+  test(`C7: ${group}: what is answered costs what its class says, and what is refused is free`, async () => {
     for (const sample of SAMPLES.filter((each) => each.group === group)) {
       const { operation } = sample;
       const { class: costClass } = CLASSES.get(operation!.split('?')[0]!)!;

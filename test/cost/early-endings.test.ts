@@ -227,7 +227,7 @@ describe('an upstream', () => {
     assert.deepEqual([record.cost.state, record.cost.usd], ['priced', '0.00015']);
   });
 
-  test('that takes too long is estimated, for nobody knows what it had done by then', async () => {
+  test('C10: that takes too long is estimated, for nobody knows what it had done by then', async () => {
     const hasty = await openCostStand(undefined, { upstream: { headersSeconds: 0.2, idleSeconds: 0.2 } });
     try {
       for (const events of [[], EVENTS.slice(0, 4)]) {

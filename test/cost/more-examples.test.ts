@@ -605,7 +605,7 @@ describe('what was agreed, and what the operator writes', () => {
 
   const AGREED: readonly Example[] = [
     {
-      story: 'a contract is on all tokens, and on no fee of a tool',
+      story: 'C20: a contract is on all tokens, and on no fee of a tool',
       ...respond('gpt-6.1-sol', WRITTEN, { service_tier: 'fast', output: [search(1)] }),
       lines: [...writtenLines('2', '0.10', '2.50', '10', '2', '0.93'), calls(1, '10')],
     },
