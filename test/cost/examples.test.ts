@@ -574,6 +574,9 @@ describe('a socket', () => {
       delta,
     );
     assert.deepEqual([half.cost.state, half.cost.why, turns.length], ['partial', 'response_unfinished', 1]);
+    const cancelled = { type: 'response.cancelled', response: { id: 'resp_1', status: 'cancelled', usage: null } };
+    const { socket: stopped } = await said('/responses', created('resp_1'), cancelled);
+    assert.deepEqual([stopped.cost.state, stopped.cost.why], ['unpriced', 'response_unfinished']);
     const { socket: whole } = await said(path, created('resp_1'), delta, done('resp_1', usage));
     assert.deepEqual([whole.cost.state, whole.cost.why], ['free', null]);
   });
