@@ -175,11 +175,16 @@ class Tunnel implements DialListener, Watched, Carried {
     };
     // One that is over already, and waits for a slow side to take what was meant for it, waits no more.
     if (this.#isReleased) this.#cutSides();
+    else if (this.#goodbye !== null) this.#endAfterGoodbye();
     else this.#fail('gateway_cut', error, { code: GOING_AWAY, reason: 'the gateway is stopping' });
   }
 
   stop(refusal: Refusal): void {
     if (this.#isOver) return;
+    if (this.#goodbye !== null) {
+      this.#endAfterGoodbye();
+      return;
+    }
     const { code, message } = refusal;
     const error: ExchangeError = { origin: 'gateway', code, message };
     if (this.#downstreamSide === null) {

@@ -154,6 +154,25 @@ test('what an upstream tells in answer to its client’s goodbye is a turn all t
   );
 });
 
+test('an upstream that does not answer its client’s goodbye is let go of when the gateway stops', async () => {
+  const { gateway, upstream, dial } = await openSocketStand();
+  upstream.reception = {
+    answer(connection, handshake) {
+      connection.write(acceptance(handshake));
+      connection.resume();
+    },
+  };
+  const client = await dial('/openai/realtime?model=gpt-realtime').opened();
+  client.socket.close(1000);
+  await client.ended();
+  assert.equal(upstream.connections.size, 1);
+  let isStopped = false;
+  const stopped = gateway.close().then(() => (isStopped = true));
+  await eventually('the gateway stops', () => isStopped && upstream.connections.size === 0);
+  await stopped;
+  await upstream.close();
+});
+
 test('usage that grows with a live session belongs to the socket, and the last telling counts', async () => {
   const { far } = await stand.open('/openai/live/sessions');
   for (const seconds of [10, 20, 31.5]) {
