@@ -198,6 +198,46 @@ test('what was estimated here is told as the part that may differ', async () => 
   assert.ok(row.causes.some(({ code }: Json) => code === 'early_endings'));
 });
 
+test('a drift may be entered on nobody’s account: then the ledger says what is billed, and no key’s history has changed', async () => {
+  await start();
+  await traffic();
+  upstream.use('gpt-4o', { input: 900_000, output: 1000 });
+  upstream.bill('web search tool calls', parseUsd('0.3'));
+  const ofKeys = async () =>
+    (await (await gateway.adminFetch('/admin/v1/spend?group_by=key&from=2026-11-01&to=2026-12-31')).json()) as Json;
+  const before = await ofKeys();
+  const enter = async () => {
+    const body = JSON.stringify({ from: '2026-11-20', to: '2026-11-25' });
+    const reply = await gateway.adminFetch('/admin/v1/reconciliation/adjustments', { method: 'POST', body });
+    assert.equal(reply.status, 200);
+    return (await reply.json()) as Json;
+  };
+  assert.equal((await enter()).entered, 0, 'the bill of today is not known yet');
+  shiftMs = 3 * DAY;
+  const { entered, compared } = await enter();
+  assert.deepEqual([entered, compared.drift_usd], [2, formatUsd(parseUsd('2.56'))]);
+  const now = await reconcile();
+  assert.deepEqual([now.drift_usd, now.alert, causes(now)], ['0', false, {}]);
+  assert.equal((await enter()).entered, 0);
+
+  const after = await ofKeys();
+  const nobody = after.data.filter(({ key_id }: Json) => key_id === null);
+  assert.deepEqual(
+    nobody.map(({ measured_usd, exchanges }: Json) => [measured_usd, exchanges]),
+    [['2.56', 0]],
+  );
+  assert.deepEqual(
+    after.data.filter(({ key_id }: Json) => key_id !== null),
+    before.data,
+  );
+  // It is taken back where the upstream gives money back.
+  upstream.bill('web search tool calls', -parseUsd('0.1'), 3);
+  assert.equal((await enter()).entered, 1);
+  assert.equal((await reconcile()).drift_usd, '0');
+  const drift = (await (await gateway.adminFetch('/admin/v1/ledger/drift')).json()) as Json;
+  assert.deepEqual([drift.rollup_count, drift.window_count], [0, 0]);
+});
+
 test('fewer tokens than went through are told, as where OpenAI is late or gives them away', async () => {
   await start();
   await chat('gpt-4o', 400_000);

@@ -8,12 +8,27 @@ import { timeOf, timeText } from './views.ts';
 const DAY_MS = 86_400_000;
 const DAYS = 7;
 
-export function reconciliationAnswers({ reconciliation, clock }: AnswerParts): Pick<Answers, 'reconcile'> {
+export function reconciliationAnswers({
+  reconciliation,
+  audit,
+  clock,
+}: AnswerParts): Pick<Answers, 'reconcile' | 'adjustToBill'> {
   return {
     async reconcile({ query }) {
       const now = clock.now();
       const to = timeOf(query.to) ?? now - (now % DAY_MS);
       return view(await reconciliation.compare({ from: timeOf(query.from) ?? to - DAYS * DAY_MS, to }));
+    },
+    async adjustToBill({ body }, { actor }) {
+      const { compared, entered } = await reconciliation.adjust({
+        from: Date.parse(body.from),
+        to: Date.parse(body.to),
+      });
+      if (entered > 0) {
+        const told = { from: body.from, to: body.to, entered, drift_usd: formatUsd(compared.drift) };
+        await audit.append({ actor, action: 'adjusted', kind: 'ledger', id: 'entries', before: null, after: told });
+      }
+      return { entered, compared: view(compared) };
     },
   };
 }

@@ -1,7 +1,7 @@
 // What the upstream bills beside what the ledger says, in the words of the contract.
 import { z } from 'zod';
 
-import { moment, shownUsd, span } from './fields.ts';
+import { dayOrTime, moment, shownUsd, span } from './fields.ts';
 import type { Route } from './route.ts';
 
 const row = z.object({
@@ -34,6 +34,21 @@ const row = z.object({
   ),
 });
 
+const comparison = z.object({
+  from: moment,
+  to: moment,
+  at: moment,
+  ledger_usd: shownUsd,
+  upstream_usd: shownUsd,
+  drift_usd: shownUsd,
+  drift_percent: z.number().nullable(),
+  alert: z.boolean().describe('Above `reconciliation.thresholdPercent` or `reconciliation.thresholdUsd`.'),
+  suggested_factor: z.string().nullable().describe('For `prices.contracts`, where everything differs by one factor.'),
+  rows: z.array(row),
+  projects: z.array(z.object({ project_id: z.string().nullable(), compared: z.boolean(), upstream_usd: shownUsd })),
+  untold: z.array(z.string()).describe('Paths that the upstream would not tell of: causes are less sure then.'),
+});
+
 export const reconciliationRoutes = {
   reconcile: {
     method: 'GET',
@@ -46,22 +61,19 @@ export const reconciliationRoutes = {
       to: span.to.describe('A day, exclusive; without it, today. Days are UTC and whole, at most 31 of them.'),
     }),
     status: 200,
-    answer: z.object({
-      from: moment,
-      to: moment,
-      at: moment,
-      ledger_usd: shownUsd,
-      upstream_usd: shownUsd,
-      drift_usd: shownUsd,
-      drift_percent: z.number().nullable(),
-      alert: z.boolean().describe('Above `reconciliation.thresholdPercent` or `reconciliation.thresholdUsd`.'),
-      suggested_factor: z
-        .string()
-        .nullable()
-        .describe('For `prices.contracts`, where everything differs by one factor.'),
-      rows: z.array(row),
-      projects: z.array(z.object({ project_id: z.string().nullable(), compared: z.boolean(), upstream_usd: shownUsd })),
-      untold: z.array(z.string()).describe('Paths that the upstream would not tell of: causes are less sure then.'),
+    answer: comparison,
+  },
+  adjustToBill: {
+    method: 'POST',
+    path: '/admin/v1/reconciliation/adjustments',
+    summary:
+      'Compares, and enters what the upstream billed otherwise, on nobody’s account: days that are over for three days, and nothing that is pending, moved to another day or rounded. No key’s history changes.',
+    access: 'own',
+    body: z.strictObject({
+      from: dayOrTime.unwrap().describe('A day, inclusive.'),
+      to: dayOrTime.unwrap().describe('A day, exclusive; at most 31 of them.'),
     }),
+    status: 200,
+    answer: z.object({ entered: z.number(), compared: comparison.describe('As it was before.') }),
   },
 } as const satisfies Record<string, Route>;

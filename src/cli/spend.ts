@@ -61,6 +61,7 @@ export function addSpend(program: Command): void {
     )
     .option('--from <day>', 'inclusive, UTC (default: seven days before --to)')
     .option('--to <day>', 'exclusive, UTC (default: today)')
+    .option('--enter', 'enter what is billed otherwise, on nobody’s account; needs --from and --to')
     .action(reconcile);
 }
 
@@ -125,9 +126,17 @@ function nameIn(row: Row, group: string): string {
   return String(named ?? '(none)');
 }
 
-async function reconcile(flags: Flags): Promise<void> {
+async function reconcile(flags: Flags & { readonly enter?: boolean }): Promise<void> {
   const { from, to } = flags;
-  const answer = await openAdminClient(flags).ask('reconcile', { query: { from, to } });
+  const client = openAdminClient(flags);
+  if (flags.enter === true) {
+    if (from === undefined || to === undefined) throw new ConfigError('--enter needs --from and --to: days of UTC');
+    const { entered, compared } = await client.ask('adjustToBill', { body: { from, to } });
+    if (flags.json === true) printJson({ entered, compared });
+    else printText(`${driftTable(compared)}${entered} entries were made.\n`);
+    return;
+  }
+  const answer = await client.ask('reconcile', { query: { from, to } });
   if (flags.json === true) printJson(answer);
   else printText(driftTable(answer));
   if (answer.alert)

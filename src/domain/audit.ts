@@ -27,7 +27,8 @@ export type AuditAction =
   | 'token_revoked'
   | 'mended'
   | 'refreshed'
-  | 'repriced';
+  | 'repriced'
+  | 'adjusted';
 
 /** Given along with a change to whoever keeps it. */
 export interface Deed {

@@ -17,6 +17,7 @@ import { type Book, type Extension, type Fit, type Placed, type Want, openBook }
 import { type Bound, type Bounds, NO_PLAN, UNKNOWN_MODEL, openBounds } from './bounds.ts';
 import { type Budgets, type Owners, openBudgets } from './budgets.ts';
 import { type Correction, type Standing, correctionEntries, standingOf } from './corrections.ts';
+import { type BilledDrift, driftEntry, driftPrefix } from './drift-entry.ts';
 import { type EntriesSpan, entriesBetween } from './entries-between.ts';
 import { openEntries } from './entries.ts';
 import { type HoldDetails, entryOfExpired, nameOf } from './entry-of.ts';
@@ -36,6 +37,7 @@ import { NOTHING_TO_PAY, type Worst, type WorstCaseAsk, openWorstCases } from '.
 export type { Fit } from './book.ts';
 export type { BudgetChange, BudgetStatus, Budgets, NewBudget, Owners } from './budgets.ts';
 export type { Standing } from './corrections.ts';
+export type { BilledDrift } from './drift-entry.ts';
 export type { LateCharge } from './late-entry.ts';
 export type { Drift } from './rebuild.ts';
 export type { SpendGroup, SpendQuery, SpendReport, SpendRow } from './report.ts';
@@ -87,6 +89,8 @@ export interface Ledger {
   entriesBetween(span: EntriesSpan): AsyncIterable<readonly Entry[]>;
   /** Enters what entries should have cost beside what they did. @returns how many of them were new */
   correct(corrections: readonly Correction[]): Promise<number>;
+  /** Enters what the upstream billed otherwise, on nobody's account. @returns how many of them were new */
+  enterDrift(drifts: readonly BilledDrift[]): Promise<number>;
   /** Enters all that the spool tells and the store has not. */
   catchUp(): Promise<void>;
   /** The same from the spool's first record on: for a store that was lost, or set back. */
@@ -126,6 +130,8 @@ export interface LedgerParts {
 }
 
 /** How often a replica looks for budgets that others changed, and how far back: clocks and commits are not quite in step. */
+/** Of one day and thing. */
+const DRIFTS_MAX = 1000;
 const REFRESH_MS = 1000;
 const REFRESH_BACK_MS = 10_000;
 const FIRST_LOOK_MS = 15_000;
@@ -348,6 +354,16 @@ export async function openLedger(parts: LedgerParts): Promise<Ledger> {
       if (posted) return all.length;
       let count = 0;
       for (const each of all) if (await enterTogether(each)) count++;
+      return count;
+    },
+    async enterDrift(drifts) {
+      let count = 0;
+      for (const drift of drifts) {
+        const prefix = driftPrefix(drift);
+        const found = await store.entriesAfter(prefix, DRIFTS_MAX);
+        const before = found.filter(({ settleKey }) => settleKey.startsWith(prefix)).length;
+        if (await enterTogether([driftEntry(drift, before, clock.now())])) count++;
+      }
       return count;
     },
     catchUp: async () => void (await posting.catchUp()),

@@ -6,7 +6,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import { COSTS_PATH, USAGE_PATHS } from '../openai/organization.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { PooledCredential } from '../upstream/upstream.ts';
-import { type Comparison, compare } from './causes.ts';
+import { type CauseCode, type Comparison, compare } from './causes.ts';
 import { type Bucket, type OrganizationReadParts, openOrganizationReads } from './organization-reads.ts';
 import { DAY_MS, Sides } from './sides.ts';
 import { checkUsage } from './usage-check.ts';
@@ -14,7 +14,7 @@ import { checkUsage } from './usage-check.ts';
 export type { Compared } from './causes.ts';
 
 export interface ReconciliationParts extends OrganizationReadParts {
-  readonly ledger: Pick<Ledger, 'catchUp' | 'entriesBetween'>;
+  readonly ledger: Pick<Ledger, 'catchUp' | 'entriesBetween' | 'enterDrift'>;
   readonly log: Log;
 }
 
@@ -54,6 +54,14 @@ export interface Reconciled extends Comparison {
 export interface Reconciliation {
   /** @param span days are compared whole. @throws Refusal */
   compare(span: { readonly from: number; readonly to: number }): Promise<Reconciled>;
+  /**
+   * Compares, and enters each drift of a day that is over for three days, on nobody's account: what is pending, moved to another day or
+   * rounded is left. @returns the comparison before, and how many entries were made
+   */
+  adjust(span: { readonly from: number; readonly to: number }): Promise<{
+    readonly compared: Reconciled;
+    readonly entered: number;
+  }>;
   /** Of the last comparison that was made by the clock, for metrics; null where there was none. */
   told(): { readonly driftUsd: number; readonly alert: 0 | 1; readonly atSeconds: number } | null;
   /** Of the last look at what the upstream counted. */
@@ -65,6 +73,8 @@ const DAYS_MAX = 31;
 /** The upstream's data of a day is whole by then. */
 const LOOK_BACK_DAYS = 3;
 const FIRST_MS = 60_000;
+/** What time sets right, or means nothing. */
+const LEFT_ALONE: ReadonlySet<CauseCode> = new Set(['pending', 'other_day', 'rounding']);
 
 export function openReconciliation(parts: ReconciliationParts, settings: ReconciliationSettings): Reconciliation {
   const { ledger, clock, log } = parts;
@@ -158,6 +168,16 @@ export function openReconciliation(parts: ReconciliationParts, settings: Reconci
     return size > settings.thresholdUsd || size > (Math.abs(Number(billed)) / 1e12) * (settings.thresholdPercent / 100);
   }
 
+  async function adjust(span: { readonly from: number; readonly to: number }) {
+    const compared = await run(span);
+    const today = clock.now() - (clock.now() % DAY_MS);
+    const drifts = compared.rows
+      .filter(({ day, drift }) => drift !== 0n && day + LOOK_BACK_DAYS * DAY_MS <= today)
+      .filter(({ causes }) => !causes.some(({ code }) => LEFT_ALONE.has(code)))
+      .map(({ day, subject, drift }) => ({ day, subject, amount: drift }));
+    return { compared, entered: await ledger.enterDrift(drifts) };
+  }
+
   async function look(): Promise<void> {
     const today = clock.now() - (clock.now() % DAY_MS);
     try {
@@ -226,6 +246,7 @@ export function openReconciliation(parts: ReconciliationParts, settings: Reconci
   for (const timer of timers) timer.unref();
   return {
     compare: (span) => inTurn(() => run(span)),
+    adjust: (span) => inTurn(() => adjust(span)),
     told() {
       if (last === null) return null;
       return {

@@ -61,6 +61,7 @@ const MAY: Readonly<Record<RouteName | keyof typeof litellmRoutes, readonly stri
   diffPrices: SEE,
   refreshPrices: CHANGE,
   repriceEntries: OWN,
+  adjustToBill: OWN,
   explainCost: ALL,
   listAudit: SEE,
   verifyAudit: SEE,
