@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
-import type { RequestFacts } from '../src/domain/facts.ts';
+import { NOTHING_ASKED, type RequestFacts } from '../src/domain/facts.ts';
 import type { VirtualKey } from '../src/domain/key.ts';
 import { divideHalfEven } from '../src/domain/money.ts';
 import type { Cost, PriceQuery, Prices } from '../src/domain/price.ts';
@@ -12,30 +12,7 @@ import { handClock } from './support/engines.ts';
 import { type Opened, aCaller, aCost, makeDir, open, run, told } from './support/ledger.ts';
 
 const AT = Date.UTC(2026, 10, 22);
-const FACTS: RequestFacts = {
-  model: 'm',
-  isWhole: true,
-  isReadable: true,
-  hasDuplicates: false,
-  isStream: false,
-  wantsUsage: false,
-  isBackground: false,
-  isStored: null,
-  maxOutputTokens: null,
-  count: null,
-  serviceTier: null,
-  endUser: null,
-  maxToolCalls: null,
-  tools: [],
-  promptCacheRetention: null,
-  size: null,
-  quality: null,
-  seconds: null,
-  hasInputElsewhere: false,
-  inputCharacters: null,
-  audioSeconds: null,
-  bodyBytes: 1000,
-};
+const FACTS: RequestFacts = { ...NOTHING_ASKED, model: 'm', bodyBytes: 1000 };
 
 /** Pico-dollars for a unit. Long context doubles all of it, `priority` trebles it, and `flex` halves it. */
 const RATES: Partial<Record<Meter, bigint>> = {

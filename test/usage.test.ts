@@ -5,38 +5,13 @@ import { describe, test } from 'node:test';
 
 import fc from 'fast-check';
 
-import { NOTHING_SEEN, type ReplyFacts, type RequestFacts } from '../src/domain/facts.ts';
+import { NOTHING_ASKED, NOTHING_SEEN, type ReplyFacts, type RequestFacts } from '../src/domain/facts.ts';
 import { type Reading, type Usage, formatQuantity } from '../src/domain/usage.ts';
 import { openBatchOutput } from '../src/openai/batch-output.ts';
 import { findEndpoint } from '../src/openai/endpoints.ts';
 import { containerReading, reinforcementReading, storageReading } from '../src/openai/kept-usage.ts';
 import { openTurnReader } from '../src/openai/turns.ts';
 import { readImageTool, readTurnUsage, readUsage, toolReadings } from '../src/openai/usage.ts';
-
-const NO_REQUEST: RequestFacts = {
-  model: null,
-  isWhole: true,
-  isReadable: true,
-  hasDuplicates: false,
-  isStream: false,
-  wantsUsage: false,
-  isBackground: false,
-  isStored: null,
-  maxOutputTokens: null,
-  count: null,
-  serviceTier: null,
-  endUser: null,
-  maxToolCalls: null,
-  tools: [],
-  promptCacheRetention: null,
-  size: null,
-  quality: null,
-  seconds: null,
-  inputCharacters: null,
-  audioSeconds: null,
-  hasInputElsewhere: false,
-  bodyBytes: 0,
-};
 
 /** Each meter with its quantity, its variant behind a slash: `video_seconds/720x1280`. */
 function told(readings: readonly Reading[] | null): Record<string, string> | null {
@@ -62,7 +37,7 @@ interface Sample {
 
 function read({ path, method = 'POST', usage, facts, request }: Omit<Sample, 'story' | 'readings'>): Usage {
   const usages = usage === undefined ? [] : [usage];
-  return readUsage(findEndpoint(method, path), { ...NOTHING_SEEN, usages, ...facts }, { ...NO_REQUEST, ...request });
+  return readUsage(findEndpoint(method, path), { ...NOTHING_SEEN, usages, ...facts }, { ...NOTHING_ASKED, ...request });
 }
 
 const CHAT = '/v1/chat/completions';

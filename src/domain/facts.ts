@@ -78,6 +78,32 @@ export interface ReplyFacts {
   readonly outputTextBytes: number;
 }
 
+/** Of a request that asks for nothing in particular: one without a body. */
+export const NOTHING_ASKED: RequestFacts = {
+  model: null,
+  isWhole: true,
+  isReadable: true,
+  hasDuplicates: false,
+  isStream: false,
+  wantsUsage: false,
+  isBackground: false,
+  isStored: null,
+  maxOutputTokens: null,
+  count: null,
+  serviceTier: null,
+  endUser: null,
+  maxToolCalls: null,
+  tools: [],
+  promptCacheRetention: null,
+  size: null,
+  quality: null,
+  seconds: null,
+  hasInputElsewhere: false,
+  inputCharacters: null,
+  audioSeconds: null,
+  bodyBytes: 0,
+};
+
 /** Of a reply that was not read, or not seen. */
 export const NOTHING_SEEN: ReplyFacts = {
   usages: [],

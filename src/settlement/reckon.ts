@@ -1,5 +1,5 @@
 // What work has cost that has ended, by its kind: from what the upstream tells of it, never from a guess. Pure.
-import { NOTHING_SEEN, type ReplyFacts, type RequestFacts } from '../domain/facts.ts';
+import { NOTHING_ASKED, NOTHING_SEEN, type ReplyFacts, type RequestFacts } from '../domain/facts.ts';
 import type { PendingWork, WorkKind } from '../domain/pending-work.ts';
 import type { Meter, Reading, Usage } from '../domain/usage.ts';
 import type { BatchLine } from '../openai/batch-output.ts';
@@ -166,28 +166,3 @@ function usageOf({ startPath, asked }: PendingWork, facts: ReplyFacts): Usage {
   };
   return readUsage(findEndpoint('POST', startPath), facts, request);
 }
-
-const NOTHING_ASKED: RequestFacts = {
-  model: null,
-  isWhole: false,
-  isReadable: false,
-  hasDuplicates: false,
-  isStream: false,
-  wantsUsage: false,
-  isBackground: false,
-  isStored: null,
-  maxOutputTokens: null,
-  count: null,
-  serviceTier: null,
-  endUser: null,
-  maxToolCalls: null,
-  tools: [],
-  promptCacheRetention: null,
-  size: null,
-  quality: null,
-  seconds: null,
-  inputCharacters: null,
-  audioSeconds: null,
-  bodyBytes: 0,
-  hasInputElsewhere: false,
-};
