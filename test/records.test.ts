@@ -6,8 +6,10 @@ import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 
+import fc from 'fast-check';
+
 import { systemClock } from '../src/domain/clock.ts';
-import type { ExchangeRecord } from '../src/domain/exchange-record.ts';
+import { type ExchangeRecord, recordMs, recordTime } from '../src/domain/exchange-record.ts';
 import { openStore } from '../src/store/store.ts';
 import { CANARY, startGateway, type TestGateway } from './support/gateway.ts';
 import { type Recorder, startRecorder } from './support/recorder.ts';
@@ -54,6 +56,16 @@ async function recordOf(of: TestGateway, id: string): Promise<ExchangeRecord> {
   assert.equal(reply.status, 200, 'the record stands when the client has its last byte');
   return (await reply.json()) as ExchangeRecord;
 }
+
+test('the time of a record is read as it was written, on any day', () => {
+  const moments = fc.integer({ min: 0, max: Date.UTC(2200, 0) });
+  fc.assert(fc.property(moments, (ms) => assert.equal(recordMs(recordTime(ms)), ms)));
+  for (const day of ['2026-02-28', '2028-02-29', '2026-12-31']) {
+    const last = Date.parse(`${day}T23:59:59.999Z`);
+    assert.deepEqual([recordMs(recordTime(last)), recordMs(recordTime(last + 1))], [last, last + 1]);
+    assert.equal(recordMs(`${day}T23:59:59Z`), last - 999);
+  }
+});
 
 test('a record tells who, what, how it ended, how long it took and what was used', async () => {
   upstream.script = () => ({

@@ -670,3 +670,13 @@ test('what is kept is read by its time', () => {
   assert.equal(containerReading('3g', 1), null);
   assert.equal(formatQuantity(reinforcementReading(5_400_000)), '5400');
 });
+
+test('a count that is none is left out and said, up to one that no reply can have', () => {
+  const most = 1e15;
+  for (const count of [-1, 1.5, '11', most + 1, {}]) {
+    const facts = { ...NOTHING_SEEN, usages: [{ prompt_tokens: count, completion_tokens: most }] };
+    const usage = readUsage(findEndpoint('POST', CHAT), facts, null);
+    assert.deepEqual(told(usage.readings), { output_text: String(most) });
+    assert.deepEqual(usage.problems, [`prompt_tokens is ${JSON.stringify(count)}, which is no count.`]);
+  }
+});
