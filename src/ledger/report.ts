@@ -81,25 +81,31 @@ export function openReport(store: LedgerStore, clock: Clock): Spending {
       ...new Set(groupBy.map((group): RollupDimension => (group === 'day' || group === 'hour' ? 'at' : group))),
     ];
     const rows = new Map<string, SpendRow>();
-    const add = (found: RollupSum) => {
+    const rowOf = (found: RollupSum): SpendRow => {
       const { at, ...group } = found.group;
       const moment = byTime === 'day' ? { day: grainStart('day', Number(at)) } : { hour: Number(at) };
-      const named = { ...group, ...moment };
-      const name = groupBy.map((each) => named[each]).join('\n');
+      return { ...found, group: { ...group, ...moment } };
+    };
+    const add = (row: SpendRow) => {
+      const name = groupBy.map((each) => row.group[each]).join('\n');
       const before = rows.get(name);
-      rows.set(name, before === undefined ? { ...found, group: named } : { ...plus(before, found), group: named });
+      rows.set(name, before === undefined ? row : { ...plus(before, row), group: row.group });
     };
     for (const { grain, from, to } of stretches(query.from, query.to, grainsFor(query))) {
       let width = grainMs(grain);
       for (let start = from; start < to;) {
         const end = Math.min(to, start + width);
         const before = clock.elapsedMs();
-        for (const found of await store.sumRollups({ grain, from: start, to: end, by, where })) add(found);
+        const found = (await store.sumRollups({ grain, from: start, to: end, by, where })).map(rowOf);
+        // Sums of that very grain are whole rows each.
+        const isWhole = grainMs(grain) === grainMs(byTime) && rows.size === 0;
+        if (!isWhole) for (const row of found) add(row);
         const tookMs = clock.elapsedMs() - before;
         if (tookMs < SLICE_MS / 2) width *= 2;
         else if (tookMs > SLICE_MS) width = Math.max(grainMs(grain), grainStart(grain, width / 2));
         start = end;
         await nextTurn();
+        if (isWhole && found.length > 0) yield found.toSorted(order);
         // What comes after belongs to other rows.
         if (end === grainStart(byTime, end) && rows.size > 0) {
           yield [...rows.values()].toSorted(order);
