@@ -370,6 +370,14 @@ export class JsonReader {
       const byte = chunk[i++]!;
       if (IS_STRUCTURE[byte] === 0) continue;
       if (byte === QUOTE) {
+        // Nearly all strings here are short names: their end is looked for on the spot.
+        const near = Math.min(i + LOOKED_AT_BYTES, to);
+        let end = i;
+        while (end < near && chunk[end] !== QUOTE && chunk[end] !== BACKSLASH) end++;
+        if (end < near && chunk[end] === QUOTE) {
+          i = end + 1;
+          continue;
+        }
         i = this.#endOfString(chunk, i, to);
         if (i === -1) {
           this.#isInSkippedString = true;
