@@ -369,7 +369,7 @@ const realtime = (details: object, input: number, outputDetails: object, output:
 /** The turns that these frames tell of, on the socket at this path. */
 function turnsOf(path: string, frames: readonly unknown[]) {
   const endpoint = findEndpoint('GET', path, true);
-  const reader = openTurnReader();
+  const reader = openTurnReader(false);
   const turns = frames.flatMap((frame) => reader.read(Buffer.from(JSON.stringify(frame))) ?? []);
   return { reader, turns: turns.map((turn) => ({ ...turn, usage: readTurnUsage(endpoint, turn) })) };
 }

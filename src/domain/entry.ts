@@ -68,6 +68,8 @@ export interface Outcome {
   readonly amount: Money | null;
   /** Null where unknown. */
   readonly tokens: number | null;
+  /** Of a turn of a socket: it did not come to its end. */
+  readonly isCut?: boolean;
 }
 
 /** What an exchange takes from the budgets that it was held in. Where the truth is unknown, what was set aside stands. */
@@ -75,9 +77,9 @@ export function chargesOf(hold: Hold, outcome: Outcome): Charge[] {
   return hold.amounts.map((held) => chargeOf(held, { ...outcome, stands: held.amount }));
 }
 
-/** The same for one turn of a socket, whose hold goes on for the next: what is unknown takes nothing yet. */
+/** The same for one turn of a socket, whose hold goes on for the next: what is unknown takes nothing yet, unless it was the last. */
 export function turnChargesOf(hold: Hold, outcome: Outcome): Charge[] {
-  return hold.amounts.map((held) => chargeOf(held, { ...outcome, stands: 0n }));
+  return hold.amounts.map((held) => chargeOf(held, { ...outcome, stands: outcome.isCut === true ? held.amount : 0n }));
 }
 
 function chargeOf(held: HeldAmount, outcome: Outcome & { readonly stands: bigint }): Charge {

@@ -79,9 +79,10 @@ export class Rollups {
   #last: Sums | null = null;
 
   addEntry(entry: Entry): void {
-    const { state, amount, isExchange, resolves, tokensIn, tokensOut } = entry;
+    const { kind, state, amount, isExchange, resolves, tokensIn, tokensOut } = entry;
     const isMeasured = state === 'priced' || state === 'partial';
-    const isCounted = isExchange || resolves !== null;
+    // Turns of sockets among them: what an adjustment takes back later was counted.
+    const isCounted = kind === 'charge' || resolves !== null;
     for (const tag of entry.tags.length === 0 ? NO_TAGS : new Set(['', ...entry.tags])) {
       const sums = this.#hourOf(entry, entry.at, tag);
       if (isExchange) sums.exchanges++;

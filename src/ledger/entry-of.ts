@@ -17,17 +17,19 @@ export function entryOf({ record: written, hold }: SpooledRecord): Entry | null 
   const record: ExchangeRecord & Partial<ExchangeRecord> = written;
   if (record.team_id === null || record.refusal !== null) return null;
   const isTurn = record.kind === 'turn';
+  const isCut = isTurn && record.ending !== 'complete';
   const readings = record.usage.readings ?? null;
   // What is read again was counted when it was made.
   const tokens = readings === null || record.cost.state === 'free' ? null : tokensOf(readings);
   const told = amountOf(record);
-  const { state, amount, why } = costOf(record, told, isTurn ? null : hold);
+  const { state, amount, why } = costOf(record, told, isTurn && !isCut ? null : hold);
   let charges: Charge[] = [];
   if (hold !== null) {
     const outcome = {
       state: record.cost.state,
       amount: told,
       tokens: tokens === null ? null : tokens.in + tokens.out,
+      isCut,
     };
     charges = isTurn ? turnChargesOf(hold, outcome) : chargesOf(hold, outcome);
   }

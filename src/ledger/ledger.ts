@@ -71,7 +71,10 @@ export interface Ledger {
   /** The truth: it is charged, and what is left of the hold is given back. Once for each hold; another time does nothing. */
   charge(hold: Hold, outcome: { readonly cost: Cost; readonly tokens: number | null }): void;
   /** The same for one turn of a socket, whose hold stands for the next. `over`: a hard budget has no more left than that. */
-  chargeTurn(hold: Hold, outcome: { readonly cost: Cost; readonly tokens: number | null }): Fit | Promise<Fit>;
+  chargeTurn(
+    hold: Hold,
+    outcome: { readonly cost: Cost; readonly tokens: number | null; readonly isCut?: boolean },
+  ): Fit | Promise<Fit>;
   /** Sets more aside for what runs longer than was thought. `over`: there is no more, and nothing was set aside. */
   extend(hold: Hold, more: Extension): Fit | Promise<Fit>;
   /** Nothing came of it: the upstream was never called. */
@@ -332,8 +335,8 @@ export async function openLedger(parts: LedgerParts): Promise<Ledger> {
       learn(held, cost);
       balances.charge(held, outcomeOf(cost, tokens));
     },
-    chargeTurn: (held, { cost, tokens }) =>
-      held.amounts.length === 0 ? 'ok' : balances.chargeTurn(held, outcomeOf(cost, tokens)),
+    chargeTurn: (held, { cost, tokens, isCut = false }) =>
+      held.amounts.length === 0 ? 'ok' : balances.chargeTurn(held, { ...outcomeOf(cost, tokens), isCut }),
     extend: (held, more) => (held.amounts.length === 0 ? 'ok' : balances.extend(held, more)),
     release(held) {
       models.delete(held.exchangeId);

@@ -49,6 +49,11 @@ export function kindKeptBy(endpoint: Endpoint | undefined, asked: RequestFacts |
   return endpoint.path === '/v1/chat/completions' && asked?.isStored === true ? 'chat_completion' : null;
 }
 
+/** The same for responses within a WebSocket. */
+export function keepsTurns(endpoint: Endpoint | undefined): boolean {
+  return endpoint?.transport === 'websocket' && kindMadeBy(endpoint) === 'response';
+}
+
 /** What a request tells of by its path: itself, a change of its course, or its end. */
 const TELLS = /\{(\w+)\}(?:\/(?:cancel|pause|resume))?$/;
 

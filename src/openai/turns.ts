@@ -1,5 +1,6 @@
 // Usage in the frames that an upstream sends over a WebSocket: one such exchange holds many billed things. Looks at frames
 // only, never throws, and never reads one that reports nothing.
+import type { Attempt, Ending } from '../domain/exchange.ts';
 import type { ReplyFacts } from '../domain/facts.ts';
 import { Findings, FindingsPlan, USAGE_BYTES_MAX, factsOf, wantsOfReply } from './findings.ts';
 import { JsonReader } from './json-reader.ts';
@@ -13,11 +14,23 @@ export interface Turn {
   /** The upstream's own usage object; undefined where the turn ended without one. */
   readonly usage: unknown;
   readonly model: string | null;
+  /** Of a response that was under way when its socket ended, and that the upstream keeps: it may say later what was used. */
+  readonly cut?: Cut;
+}
+
+/** How the socket ended. */
+export interface Cut {
+  readonly ending: Ending;
+  readonly attempts: readonly Attempt[];
 }
 
 export interface TurnReader {
+  /** A text frame of the client, which may ask that nothing be kept. */
+  hear(frame: Buffer): void;
   /** @returns the turn that this text frame ends, at its first telling */
   read(frame: Buffer): Turn | null;
+  /** The socket has ended. @returns responses under way that the upstream keeps: they count as unfinished no more */
+  cut(how: Cut): readonly Turn[];
   /** The model of the session, as far as the upstream named it. */
   readonly model: string | null;
   /** Usage that belongs to the socket as a whole, of which each telling replaces the last; undefined where there is none. */
@@ -41,6 +54,7 @@ const TRANSLATED = [
   '"session.input_transcript.delta"',
 ].map((name) => Buffer.from(name));
 const ELAPSED = Buffer.from('elapsed_ms"');
+const STORE = Buffer.from('store"');
 const BEGINNING = Buffer.from('"response.created"');
 /** Of one that was cancelled without a word on usage nobody knows what it cost: it did not end. */
 const ENDINGS = ['"response.done"', '"response.completed"', '"response.incomplete"', '"response.failed"'].map((name) =>
@@ -71,21 +85,33 @@ for (const [event, report] of reportsOn('websocket'))
   REPORTS.set(event, { ...report, quoted: Buffer.from(`"${event}"`) });
 
 const PLAN = new FindingsPlan([
-  ...['type', 'item_id', 'content_index', 'elapsed_ms', ...SESSION_MODELS].map(
+  ...['type', 'item_id', 'content_index', 'elapsed_ms', 'stream_id', 'store', 'response.store', ...SESSION_MODELS].map(
     (path) => ({ path, as: 'value' }) as const,
   ),
   ...wantsOfReply('response.'),
   ...['usage', 'response.usage'].map((path) => ({ path, as: 'value', bytesMax: USAGE_BYTES_MAX }) as const),
 ]);
 
-export function openTurnReader(): TurnReader {
+/** @param isKept whether the upstream keeps responses of this socket, unless its client says no */
+export function openTurnReader(isKept: boolean): TurnReader {
   const told = new Set<string>();
-  const open = new Set<string>();
+  /** By id: what the upstream keeps of it; null where it keeps nothing. */
+  const open = new Map<string, ReplyFacts | null>();
+  /** Lanes on which the client asked last that nothing be kept. */
+  const unkept = new Set<string>();
   let ended = 0;
   let model: string | null = null;
   let transcriptionModel: string | null = null;
   let usage: unknown;
   let translatedMs: number | null = null;
+
+  function hear(frame: Buffer): void {
+    if (!isKept || (unkept.size === 0 && !frame.includes(STORE))) return;
+    const found = findIn(frame);
+    if (found?.string('type') !== 'response.create') return;
+    if ((found.value('store') ?? found.value('response.store')) !== false) unkept.delete(laneOf(found));
+    else if (unkept.size < OPEN_MAX) unkept.add(laneOf(found));
+  }
 
   function read(frame: Buffer): Turn | null {
     const start = frame.subarray(0, TYPE_BYTES);
@@ -100,7 +126,10 @@ export function openTurnReader(): TurnReader {
 
   function begin(found: Findings | null): void {
     const id = found?.string('type') === 'response.created' ? found.string('response.id') : null;
-    if (id !== null && open.size < OPEN_MAX) open.add(id);
+    if (found === null || id === null || open.size >= OPEN_MAX) return;
+    // What the upstream says of it goes before what was asked.
+    const store = found.value('response.store') ?? !unkept.has(laneOf(found));
+    open.set(id, isKept && store !== false ? factsOf(found, 'response.', []) : null);
   }
 
   function end(found: Findings | null): void {
@@ -144,6 +173,16 @@ export function openTurnReader(): TurnReader {
     };
   }
 
+  function cut(how: Cut): readonly Turn[] {
+    const turns: Turn[] = [];
+    for (const [id, facts] of open) {
+      if (facts === null) continue;
+      open.delete(id);
+      turns.push({ kind: 'response', facts, usage: undefined, model: facts.model ?? model, cut: how });
+    }
+    return turns;
+  }
+
   function isFirst(name: string): boolean {
     if (told.has(name)) return false;
     if (told.size >= TOLD_MAX) told.delete(told.values().next().value!);
@@ -152,7 +191,9 @@ export function openTurnReader(): TurnReader {
   }
 
   return {
+    hear,
     read,
+    cut,
     get model() {
       return model;
     },
@@ -167,6 +208,11 @@ export function openTurnReader(): TurnReader {
       return translatedMs === null ? null : translatedMs / 1000;
     },
   };
+}
+
+/** Several responses may be under way at once, each on a lane; empty for a client that names none. */
+function laneOf(found: Findings): string {
+  return found.string('stream_id') ?? '';
 }
 
 /** However long the frame is, no more of it is decoded than what is wanted. Null where it is no JSON. */

@@ -19,6 +19,9 @@ export const NO_COST: Cost = {
   why: null,
 };
 
+/** Of a response that nobody heard to its end. */
+export const UNFINISHED: Cost = unknown('unpriced', 'response_unfinished');
+
 export interface PricedAt {
   readonly prices: Prices;
   /** Of the upstream. */
@@ -113,7 +116,7 @@ const SWITCHING_PROTOCOLS = 101;
 function socketCost({ group }: Endpoint, { attempts, facts }: Observation): Cost {
   if (attempts.at(-1)?.status !== SWITCHING_PROTOCOLS) return NO_COST;
   if (group === 'live') return unknown('unpriced', 'no_usage');
-  if (facts?.status === 'in_progress') return unknown('unpriced', 'response_unfinished');
+  if (facts?.status === 'in_progress') return UNFINISHED;
   return facts?.status === 'incomplete' ? { ...NO_COST, state: 'partial', why: 'response_unfinished' } : NO_COST;
 }
 

@@ -193,7 +193,9 @@ export function openGate(parts: GateParts): Gate {
       const { cost, usage } = settled;
       const tokens = usage.readings === null ? null : tokensIn(usage.readings);
       if (tokens !== null) admission.permits.correct(tokens);
-      return { ...settled, fit: admission.hold === null ? 'ok' : ledger.chargeTurn(admission.hold, { cost, tokens }) };
+      const isCut = turn.cut !== undefined;
+      const fit = admission.hold === null ? 'ok' : ledger.chargeTurn(admission.hold, { cost, tokens, isCut });
+      return { ...settled, fit };
     },
     overrun: (admission) => (mayBeCut(admission) ? openOverrun(parts, admission) : null),
     leaveFree(admission, observation) {

@@ -15,6 +15,7 @@ import type { ExchangeId } from '../domain/id.ts';
 import { inputFileRecord } from '../domain/input-file.ts';
 import type { Caller } from '../domain/key.ts';
 import { formatUsd } from '../domain/money.ts';
+import type { AskedOfWork } from '../domain/pending-work.ts';
 import type { Cost } from '../domain/price.ts';
 import type { Refusal } from '../domain/refusal.ts';
 import type { Usage } from '../domain/usage.ts';
@@ -22,7 +23,7 @@ import { headerValue } from '../http/headers.ts';
 import { kindKeptBy, kindMadeBy } from '../openai/objects.ts';
 import type { Turn } from '../openai/turns.ts';
 import { readTurnUsage, readUsage } from '../openai/usage.ts';
-import { NO_COST, type PricedAt, costOf, priceOf } from './cost.ts';
+import { NO_COST, type PricedAt, UNFINISHED, costOf, priceOf } from './cost.ts';
 
 export function settle(admission: Admission, observation: Observation, usage: Usage, pricedAt: PricedAt): Settlement {
   return { admission, observation, usage, cost: costOf(admission, observation, usage, pricedAt) };
@@ -43,6 +44,7 @@ export interface SettledTurn {
 }
 
 export function settleTurn(admission: Admission, turn: Turn, pricedAt: PricedAt): SettledTurn {
+  if (turn.cut !== undefined) return { turn, usage: NO_USAGE, cost: UNFINISHED };
   const usage = readTurnUsage(admission.arrival.endpoint, turn);
   const asked = turn.kind === 'transcription' ? { ...admission, model: turn.model } : admission;
   return { turn, usage, cost: priceOf(asked, usage, { ...turn.facts, model: turn.model }, pricedAt) };
@@ -111,7 +113,7 @@ export function turnRecord(
     id,
     kind: 'turn',
     parent_id: arrival.id,
-    objects: [...madeBy(arrival, turn.kind === 'transcription' ? null : turn.facts), ...containersIn(turn.facts)],
+    objects: objectsOfTurn(arrival, turn),
     at: recordTime(endedAt),
     ...toldOf(caller),
     end_user: admission.facts?.endUser ?? null,
@@ -121,17 +123,25 @@ export function turnRecord(
     model_served: turn.model,
     transport: 'ws',
     status: null,
-    ending: 'complete',
+    ending: turn.cut?.ending ?? 'complete',
     refusal: null,
     timings_us: { admitted: null, connected: null, first_byte: null, total: since(arrival, endedMs) ?? 0 },
     // Counted for the socket as a whole.
     bytes: { in: 0, out: 0 },
     usage: usageRecord(usage),
     cost: costRecord(cost, usage),
-    attempts: [],
+    // Counted for the socket too. What is read later is read with the credential that began it.
+    attempts: turn.cut?.attempts.map(attemptRecord) ?? [],
     error: null,
     upstream_request_id: null,
   };
+}
+
+function objectsOfTurn(arrival: Arrival, { kind, facts, cut }: Turn): readonly ObjectRecord[] {
+  const made = madeBy(arrival, kind === 'transcription' ? null : facts);
+  // The upstream may tell later what it used.
+  if (cut !== undefined) return made.map((each) => ({ ...each, asked: NOTHING_ASKED_OF_WORK }));
+  return [...made, ...containersIn(facts)];
 }
 
 /** What the reply made, and the containers that code ran in for it. */
@@ -174,6 +184,14 @@ function madeBy(
 function containersIn({ containers }: ReplyFacts): readonly ObjectRecord[] {
   return containers.map((id) => ({ kind: 'container', id }));
 }
+
+const NOTHING_ASKED_OF_WORK: AskedOfWork = {
+  seconds: null,
+  size: null,
+  serviceTier: null,
+  cacheRetention: null,
+  memoryLimit: null,
+};
 
 const NO_OBJECTS: readonly ObjectRecord[] = [];
 

@@ -18,6 +18,7 @@ import {
   withoutHandshake,
 } from '../http/headers.ts';
 import type { Handshake } from '../http/websocket.ts';
+import { keepsTurns } from '../openai/objects.ts';
 import { type Turn, type TurnReader, openTurnReader } from '../openai/turns.ts';
 import type { DialFailure, DialListener, Dialing, PooledCredential, Upstream } from '../upstream/upstream.ts';
 import { KEY_SUBPROTOCOL } from './authenticate.ts';
@@ -76,7 +77,7 @@ export interface TunnelDownstream {
 }
 
 export interface TunnelTold {
-  /** A response within the socket is complete. */
+  /** A response within the socket is complete, or was cut with it. */
   turn(turn: Turn): void;
   /** Once, when nothing more can change. The client is told of the end when `release` is called. */
   observed: Observed;
@@ -121,7 +122,7 @@ class Tunnel implements DialListener, Watched, Carried {
   readonly #downstream: TunnelDownstream;
   readonly #told: TunnelTold;
   readonly #attempts: Attempt[] = [];
-  readonly #turns: TurnReader = openTurnReader();
+  readonly #turns: TurnReader;
   #credential: PooledCredential | null = null;
   #dialing: Dialing | null = null;
   /** Both from the 101 on. */
@@ -148,6 +149,7 @@ class Tunnel implements DialListener, Watched, Carried {
     this.#admission = admission;
     this.#downstream = downstream;
     this.#told = told;
+    this.#turns = openTurnReader(keepsTurns(admission.arrival.endpoint));
     this.#movedMs = parts.clock.elapsedMs();
     this.#pingedMs = this.#movedMs;
   }
@@ -312,6 +314,7 @@ class Tunnel implements DialListener, Watched, Carried {
           return;
         }
         this.#bytesIn += bytes.length;
+        if (!isBinary) this.#turns.hear(bytes);
       }
       to.send(bytes, isBinary);
       if (!isFromUpstream) return;
@@ -464,6 +467,7 @@ class Tunnel implements DialListener, Watched, Carried {
     if (attempt !== undefined) attempt.endedMs = this.#parts.clock.elapsedMs();
     if (end.upstream !== null) this.#upstreamSide?.sayFarewell(end.upstream);
     if (this.#upstreamSide === null) this.#dialing?.abort();
+    for (const turn of this.#turns.cut({ ending: endingOfTurn(end), attempts: this.#attempts })) this.#told.turn(turn);
     this.#told.observed(this.#observation(end), () => {
       if (refuse !== null) refuse();
       else if (this.#downstreamSide === null) this.#endAnswer(end.ending);
@@ -518,6 +522,12 @@ class Tunnel implements DialListener, Watched, Carried {
       endedMs: this.#parts.clock.elapsedMs(),
     };
   }
+}
+
+/** Of a response that was under way: it did not come to its end, though its socket was closed as it should be. */
+function endingOfTurn({ ending, upstream }: End): Ending {
+  if (ending !== 'complete') return ending;
+  return upstream === null ? 'upstream_broke' : 'downstream_left';
 }
 
 /** As OpenAI tells of errors on its sockets. */

@@ -575,8 +575,15 @@ describe('a socket', () => {
     );
     assert.deepEqual([half.cost.state, half.cost.why, turns.length], ['partial', 'response_unfinished', 1]);
     const cancelled = { type: 'response.cancelled', response: { id: 'resp_1', status: 'cancelled', usage: null } };
-    const { socket: stopped } = await said('/responses', created('resp_1'), cancelled);
-    assert.deepEqual([stopped.cost.state, stopped.cost.why], ['unpriced', 'response_unfinished']);
+    const { socket: stopped, turns: cut } = await said('/responses', created('resp_1'), cancelled);
+    // It is kept, and a record of its own until it is read.
+    assert.deepEqual(
+      [...cut, stopped].map(({ cost }) => [cost.state, cost.why]),
+      [
+        ['unpriced', 'response_unfinished'],
+        ['free', null],
+      ],
+    );
     const { socket: whole } = await said(path, created('resp_1'), delta, done('resp_1', usage));
     assert.deepEqual([whole.cost.state, whole.cost.why], ['free', null]);
   });
