@@ -548,6 +548,7 @@ test('a report keeps measured, estimated, pending and unpriced apart, and adds u
   assert.deepEqual(await by(['tag']), [
     ['a', 2, 5n, 7n, 0, 0],
     ['b', 1, 5n, 0n, 0, 0],
+    ['', 2, 0n, 0n, 1, 1],
   ]);
   const midnight = Date.UTC(2026, 10, 22);
   assert.deepEqual(
@@ -561,6 +562,31 @@ test('a report keeps measured, estimated, pending and unpriced apart, and adds u
   assert.deepEqual(await by([], AT - 30 * 60_000, AT + 2 * DAY + 30 * 60_000 + 1), [[3, 5n, 7n, 0, 1]]);
   const tagged = await ledger.report({ ...ALL, groupBy: ['tag'] });
   assert.equal(tagged.totals.exchanges, 4, 'each exchange once, also where tags are asked for');
+});
+
+test('by tags there is a row of what has none, however many the others have', async () => {
+  const { ledger } = opened;
+  const blue = aCaller('two', 'blue');
+  await run(opened, told(AT, aCaller(), { tags: ['a', 'b'] }), 1n, aCost(5n));
+  await run(opened, told(AT + 2 * DAY, aCaller(), { tags: ['a'] }), 1n, aCost(7n, 'estimated'));
+  for (const i of [1, 2, 3]) await run(opened, told(AT + i * 40 * DAY, blue), 1n, aCost(100n));
+  await ledger.catchUp();
+  for (const groupBy of [['tag'], ['tag', 'day'], ['tag', 'team'], ['tag', 'hour']] as const) {
+    const { rows, totals } = await ledger.report({ ...ALL, to: AT + 200 * DAY, groupBy });
+    const untagged = rows.filter(({ group }) => group.tag === '');
+    const sums = [
+      untagged.reduce((sum, { exchanges }) => sum + exchanges, 0),
+      untagged.reduce((sum, { measured }) => sum + measured, 0n),
+      untagged.reduce((sum, { estimated }) => sum + estimated, 0n),
+    ];
+    assert.deepEqual(sums, [3, 300n, 0n], groupBy.join());
+    assert.deepEqual([totals.exchanges, totals.measured, totals.estimated], [5, 305n, 7n]);
+    // Where all have tags, there is no row of those without.
+    const red = await ledger.report({ ...ALL, groupBy, where: { team: 'team_red' } });
+    assert.deepEqual(new Set(red.rows.map(({ group }) => group.tag)), new Set(['a', 'b']));
+    const ofOne = await ledger.report({ ...ALL, groupBy, where: { tag: 'a' } });
+    assert.deepEqual(new Set(ofOne.rows.map(({ group }) => group.tag)), new Set(['a']));
+  }
 });
 
 test('rows in pieces are those of the report in its order, and none of them holds more than a day that was read', async () => {

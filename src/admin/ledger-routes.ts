@@ -28,7 +28,7 @@ export const spendRow = z.object({
   user_name: group,
   model: group,
   endpoint: group,
-  tag: group,
+  tag: group.describe('Null is the row of what has no tag; what has several is in the row of each.'),
   day: group.describe('Such as `2026-11-24`, UTC.'),
   hour: group.describe('Its beginning, such as `2026-11-24T10:00:00Z`.'),
   ...sums,

@@ -140,7 +140,7 @@ export interface RollupSums {
 export interface Rollup extends RollupSums {
   readonly grain: Grain;
   readonly at: number;
-  /** Empty in the rows that count each exchange once; an exchange counts again in the row of each of its tags. */
+  /** Empty in the rows that count each exchange once; one with tags counts again in the row of each of them, and in that of `ANY_TAG`. */
   readonly tag: string;
   readonly team: string;
   readonly key: string;
@@ -167,6 +167,7 @@ export interface StretchesQuery extends Omit<RollupQuery, keyof Stretch> {
   readonly stretches: readonly SignedStretch[];
 }
 
+/** By tags an exchange is in the sum of each that it has, or in that of the empty tag. */
 export interface RollupQuery extends Stretch {
   readonly by: readonly RollupDimension[];
   readonly where: Readonly<Partial<Record<Exclude<RollupDimension, 'at'>, string>>>;

@@ -69,6 +69,8 @@ export function grainMs(grain: Grain): number {
 type Sums = { -readonly [K in keyof Rollup]: Rollup[K] };
 
 const NO_TAGS = [''];
+/** No tag of a client can be this one: it counts each exchange that has any once, so that all but these have none. */
+export const ANY_TAG = '\u0001';
 
 /** Sums by their dimensions: what is added falls together. */
 export class Rollups {
@@ -83,7 +85,7 @@ export class Rollups {
     const isMeasured = state === 'priced' || state === 'partial';
     // Turns of sockets among them: what an adjustment takes back later was counted.
     const isCounted = kind === 'charge' || resolves !== null;
-    for (const tag of entry.tags.length === 0 ? NO_TAGS : new Set(['', ...entry.tags])) {
+    for (const tag of entry.tags.length === 0 ? NO_TAGS : new Set(['', ANY_TAG, ...entry.tags])) {
       const sums = this.#hourOf(entry, entry.at, tag);
       if (isExchange) sums.exchanges++;
       if (amount !== null && isMeasured) sums.measured += amount;

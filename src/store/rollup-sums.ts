@@ -9,7 +9,7 @@ import type {
   Stretch,
   StretchesQuery,
 } from '../domain/ledger-store.ts';
-import { grainMs } from '../domain/rollup.ts';
+import { ANY_TAG, grainMs, isNothing } from '../domain/rollup.ts';
 import type { Engine } from './engine.ts';
 import { COUNTERS } from './ledger-post.ts';
 import { whole } from './ledger-rows.ts';
@@ -54,7 +54,7 @@ function rollupsOf(db: Kysely<Schema>, stretch: Stretch, { by, where }: Asked) {
       ? query.where('at', 'in', moments)
       : query.where('at', '>=', from).where('at', '<', to);
   // Rows of tags count an exchange once for each of them: they are asked for by tag alone.
-  if (!by.includes('tag') || where.tag !== undefined) query = query.where('tag', '=', where.tag ?? '');
+  if (!tellsUntagged({ by, where })) query = query.where('tag', '=', where.tag ?? '');
   else query = query.where('tag', 'in', tagsIn(grain));
   for (const [name, value] of Object.entries(where)) {
     // The keys of `where` are dimensions by its type.
@@ -63,12 +63,36 @@ function rollupsOf(db: Kysely<Schema>, stretch: Stretch, { by, where }: Asked) {
   return query;
 }
 
+/** All tags are told apart, and what has none: that is all, without what has any. */
+function tellsUntagged({ by, where }: Asked): boolean {
+  return by.includes('tag') && where.tag === undefined;
+}
+
+/** In text and not as parameters: groups and what is selected of them must be the same. */
+const IS_OF_ANY = sql`tag = ${sql.lit(ANY_TAG)}`;
+const SHOWN_TAG = sql<string>`(CASE WHEN ${IS_OF_ANY} THEN '' ELSE tag END)`;
+
+function columnsOf(asked: Asked) {
+  return asked.by.map((name) =>
+    name === 'tag' && tellsUntagged(asked)
+      ? SHOWN_TAG.as('tag')
+      : sql<string | number>`${sql.ref(DIMENSIONS[name])}`.as(DIMENSIONS[name]),
+  );
+}
+
+/** As many as there are of a counter, or as many less. */
+function counted(name: (typeof SUMS)[number], sign: 1 | -1, asked: Asked): RawBuilder<number> {
+  const [more, less] = sign === 1 ? [sql``, sql`-`] : [sql`-`, sql``];
+  if (!tellsUntagged(asked)) return sql<number>`${more}${sql.ref(name)}`;
+  return sql<number>`(CASE WHEN ${IS_OF_ANY} THEN ${less}${sql.ref(name)} ELSE ${more}${sql.ref(name)} END)`;
+}
+
 /** Found one after the other, each by a look into the index: else all rows of all tags would be read, whatever their time. */
 function tagsIn(grain: Grain) {
   const next = (after: RawBuilder<unknown>) =>
     sql`(SELECT min(tag) FROM rollups WHERE grain = ${grain} AND tag > ${after})`;
   return sql<string>`(WITH RECURSIVE tags (tag) AS (
-    SELECT ${next(sql`''`)} UNION ALL SELECT ${next(sql`tags.tag`)} FROM tags WHERE tags.tag IS NOT NULL
+    SELECT '' UNION ALL SELECT ${next(sql`tags.tag`)} FROM tags WHERE tags.tag IS NOT NULL
   ) SELECT tag FROM tags WHERE tag IS NOT NULL)`;
 }
 
@@ -79,12 +103,12 @@ type SummedRow = Readonly<
 
 export async function sumRollups(db: Kysely<Schema>, query: RollupQuery): Promise<readonly RollupSum[]> {
   if (momentsOf(query).length === 0) return [];
-  const columns = query.by.map((name) => DIMENSIONS[name]);
   const summed = rollupsOf(db, query, query).select(({ fn }) =>
-    SUMS.map((name) => fn.sum<number | string>(name).as(name)),
+    SUMS.map((name) => fn.sum<number | string>(counted(name, 1, query)).as(name)),
   );
   // Without groups there is one row of all; SQL has no empty list for it.
-  const grouped = columns.length === 0 ? summed : summed.groupBy(columns);
+  const columns = columnsOf(query);
+  const grouped = columns.length === 0 ? summed : summed.groupBy(columns.map(({ expression }) => expression));
   return sumsOf(await grouped.select(columns).execute(), query);
 }
 
@@ -96,8 +120,8 @@ export async function sumStretches(
   const columns = query.by.map((name) => DIMENSIONS[name]);
   const parts = query.stretches.map((stretch) =>
     rollupsOf(engine.db, stretch, query)
-      .select(columns)
-      .select(SUMS.map((name) => sql<number>`${stretch.sign === 1 ? sql`` : sql`-`}${sql.ref(name)}`.as(name))),
+      .select(columnsOf(query))
+      .select(SUMS.map((name) => counted(name, stretch.sign, query).as(name))),
   );
   const [first, ...others] = parts;
   if (first === undefined) return;
@@ -109,8 +133,9 @@ export async function sumStretches(
   await engine.readAside(grouped.select(columns).compile(), (rows) => onSums(sumsOf(rows, query)));
 }
 
-function sumsOf(rows: readonly SummedRow[], { by }: Asked): RollupSum[] {
-  return rows
+function sumsOf(rows: readonly SummedRow[], asked: Asked): RollupSum[] {
+  const { by } = asked;
+  const sums = rows
     .filter((row) => row.exchanges !== null)
     .map((row) => ({
       group: groupOf(row, by),
@@ -124,6 +149,8 @@ function sumsOf(rows: readonly SummedRow[], { by }: Asked): RollupSum[] {
       tokensIn: Number(row.tokens_in),
       tokensOut: Number(row.tokens_out),
     }));
+  // Where everything has a tag, nothing is left of what has none.
+  return tellsUntagged(asked) ? sums.filter((sum) => !isNothing(sum)) : sums;
 }
 
 function groupOf(row: SummedRow, by: readonly RollupDimension[]): RollupSum['group'] {

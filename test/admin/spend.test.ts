@@ -207,3 +207,22 @@ test('FOCUS rows add up to the same, each with its period, its key, its team and
   const reply = await gateway.adminFetch('/admin/v1/spend?format=focus&group_by=key');
   assert.equal(reply.status, 400);
 });
+
+test('rows by tag have one of what has no tag: null, and empty in CSV', async () => {
+  const { token } = await gateway.createKey({ name: 'untagged' });
+  const before = await spend('group_by=tag');
+  assert.ok(before.data.every(({ tag }: { tag: string | null }) => tag !== null));
+  await chat(token, chatBody('gpt-4o', 100, 20, 3));
+  const { data, totals } = await spend('group_by=tag');
+  const [untagged, ...others] = data.filter(({ tag }: { tag: string | null }) => tag === null);
+  assert.deepEqual([untagged.exchanges, others], [1, []]);
+  // Here each other exchange has two tags, that of its team and that of its key.
+  const usd = (rows: { measured_usd: string }[]) =>
+    rows.reduce((total, { measured_usd }) => total + parseUsd(measured_usd), 0n);
+  assert.equal(usd(data) - usd([untagged]), 2n * (usd([totals]) - usd([untagged])));
+  const rows = parseCsv(await spend('group_by=tag&format=csv'));
+  assert.deepEqual(
+    rows.filter(({ tag }) => tag === '').map(({ exchanges, measured_usd }) => [exchanges, measured_usd]),
+    [['1', untagged.measured_usd]],
+  );
+});

@@ -69,8 +69,9 @@ test(`L01: ${EXCHANGES} exchanges over HTTP sum up to what an oracle says, and a
       const { key } = exchange;
       const dimensions = { ...exchange, key: keys[key]!.id, team: teams[TEAM_OF[key]!]!.id, day: at.slice(0, 10) };
       for (const [groupBy, sums] of told) {
-        // Each exchange counts once; by tags, once for each that it has.
-        for (const tag of groupBy === 'tag' ? KEY_TAGS[key]! : [''])
+        // Each exchange counts once; by tags, once for each that it has, or once as one that has none.
+        const tags = groupBy === 'tag' ? KEY_TAGS[key]! : [];
+        for (const tag of tags.length === 0 ? [''] : tags)
           add(sums, nameOf(groupBy, { ...dimensions, tag }), exchange.owed);
       }
     }

@@ -239,6 +239,21 @@ onBothEngines('the ledger', (open) => {
       ['t1', 1_010n * 10n ** 17n, 2],
     ]);
     assert.deepEqual(await sums(['tag', 'model'], [{ ...day, from: AT - HOUR }], { tag: 't1' }), []);
+    await store.post([entry('exc_untagged', 3n, [], { at: AT, tags: [] })]);
+    for (const by of [['tag'], ['model', 'tag']] as const) {
+      const untagged = (await sums([...by], [day])).filter((row) => row[by.length - 1] === '');
+      assert.deepEqual(
+        untagged.map((row) => row.slice(-2)),
+        [[3n, 1]],
+      );
+    }
+    const hours = { grain: 'hour', from: AT, to: AT + HOUR, where: {} } as const;
+    const found = await store.sumRollups({ ...hours, by: ['at', 'tag'] });
+    assert.deepEqual(found.map(({ group, measured, exchanges }) => [group.tag, measured, exchanges]).toSorted(), [
+      ['', 3n, 1],
+      ['all', 10n ** 19n, 1],
+      ['t0', 10n ** 19n, 1],
+    ]);
     assert.deepEqual(await sums(['team'], [{ grain: 'day_of_whole_teams', from: 0, to: 1, sign: 1 }]), []);
   });
 
