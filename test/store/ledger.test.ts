@@ -247,7 +247,7 @@ onBothEngines('the ledger', (open) => {
         [[3n, 1]],
       );
     }
-    const hours = { grain: 'hour', from: AT, to: AT + HOUR, where: {} } as const;
+    const hours = { grain: 'hour', from: AT - HOUR, to: AT, where: {} } as const;
     const found = await store.sumRollups({ ...hours, by: ['at', 'tag'] });
     assert.deepEqual(found.map(({ group, measured, exchanges }) => [group.tag, measured, exchanges]).toSorted(), [
       ['', 3n, 1],
