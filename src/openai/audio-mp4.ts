@@ -1,6 +1,6 @@
 // MP4, M4A and QuickTime: boxes in boxes. The one that tells how long it lasts may stand behind the sound; in files that were written
 // as they were recorded, each fragment tells of itself.
-import { type Container, tagAt } from './audio-walk.ts';
+import { type Container, lacks, tagAt } from './audio-walk.ts';
 
 const HEAD_BYTES = 8;
 const LONG_HEAD_BYTES = 16;
@@ -48,7 +48,7 @@ export class Mp4File implements Container {
     let [size, headBytes] = [bytes.readUInt32BE(at), HEAD_BYTES];
     const tag = tagAt(bytes, at + 4);
     if (size === 1) {
-      if (this.#needs(bytes, at, LONG_HEAD_BYTES)) return 0;
+      if (lacks(this, bytes, at, LONG_HEAD_BYTES)) return 0;
       size = Number(bytes.readBigUInt64BE(at + HEAD_BYTES));
       headBytes = LONG_HEAD_BYTES;
     }
@@ -66,7 +66,7 @@ export class Mp4File implements Container {
     }
     const needed = Math.min(READ[tag] ?? 0, size - headBytes);
     if (needed > 0) {
-      if (this.#needs(bytes, at, headBytes + needed)) return 0;
+      if (lacks(this, bytes, at, headBytes + needed)) return 0;
       this.want = HEAD_BYTES;
       const body = Buffer.alloc(READ[tag]!);
       bytes.copy(body, 0, at + headBytes, at + headBytes + needed);
@@ -75,12 +75,6 @@ export class Mp4File implements Container {
     }
     this.want = HEAD_BYTES;
     return size;
-  }
-
-  #needs(bytes: Buffer, at: number, count: number): boolean {
-    if (bytes.length - at >= count) return false;
-    this.want = count;
-    return true;
   }
 
   #readBox(tag: string, body: Buffer): void {

@@ -1,5 +1,5 @@
 // MPEG program streams (.mpeg): packets of sound say when they are to be played.
-import type { Container } from './audio-walk.ts';
+import { type Container, lacks } from './audio-walk.ts';
 
 const CODE_BYTES = 4;
 const HEAD_BYTES = 14;
@@ -20,10 +20,7 @@ export class MpegStream implements Container {
     const code = bytes[at + 3]!;
     if (bytes.readUIntBE(at, 3) !== 1 || code < END) return this.#stop(true);
     if (code === END) return this.#stop(false);
-    if (bytes.length - at < HEAD_BYTES) {
-      this.want = HEAD_BYTES;
-      return 0;
-    }
+    if (lacks(this, bytes, at, HEAD_BYTES)) return 0;
     if (code === PACK) {
       this.want = CODE_BYTES;
       // MPEG-2, and MPEG-1.
@@ -31,10 +28,7 @@ export class MpegStream implements Container {
     }
     const packetBytes = 6 + bytes.readUInt16BE(at + 4);
     const needed = Math.min(packetBytes, PACKET_BYTES);
-    if (bytes.length - at < needed) {
-      this.want = needed;
-      return 0;
-    }
+    if (lacks(this, bytes, at, needed)) return 0;
     if ((code >= 0xc0 && code <= 0xdf) || code === PRIVATE) this.#readTime(bytes.subarray(at, at + needed));
     this.want = CODE_BYTES;
     return packetBytes;

@@ -1,5 +1,5 @@
 // Ogg: pages, each of which tells how many samples have been played by its end. Opus, Vorbis, FLAC and Speex within.
-import { type Container, tagAt } from './audio-walk.ts';
+import { type Container, lacks, tagAt } from './audio-walk.ts';
 
 const HEAD_BYTES = 27;
 /** Of the first packet of a stream, which says what it is. */
@@ -32,12 +32,12 @@ export class OggFile implements Container {
     const segments = bytes[at + 26]!;
     const headBytes = HEAD_BYTES + segments;
     const isFirst = (bytes[at + 5]! & 2) !== 0;
-    if (this.#needs(bytes, at, headBytes)) return 0;
+    if (lacks(this, bytes, at, headBytes)) return 0;
     let bodyBytes = 0;
     for (let i = 0; i < segments; i++) bodyBytes += bytes[at + HEAD_BYTES + i]!;
     if (isFirst) {
       const packetBytes = Math.min(bodyBytes, FIRST_PACKET_BYTES);
-      if (this.#needs(bytes, at, headBytes + packetBytes)) return 0;
+      if (lacks(this, bytes, at, headBytes + packetBytes)) return 0;
       this.#begin(bytes.readUInt32LE(at + 14), bytes.subarray(at + headBytes, at + headBytes + packetBytes));
     } else {
       this.#isAmongFirst = false;
@@ -48,12 +48,6 @@ export class OggFile implements Container {
     }
     this.want = HEAD_BYTES;
     return headBytes + bodyBytes;
-  }
-
-  #needs(bytes: Buffer, at: number, count: number): boolean {
-    if (bytes.length - at >= count) return false;
-    this.want = count;
-    return true;
   }
 
   /** First pages stand together. Where one comes later, a new stream follows the one that ended. */

@@ -54,6 +54,13 @@ export class AudioWalk {
   }
 }
 
+/** Whether the next step must wait until so many bytes are here in one piece. */
+export function lacks(container: Container, bytes: Buffer, at: number, count: number): boolean {
+  if (bytes.length - at >= count) return false;
+  container.want = count;
+  return true;
+}
+
 /** Four letters that name a thing in most containers. */
 export function tagAt(bytes: Buffer, at: number): string {
   return bytes.toString('latin1', at, at + 4);

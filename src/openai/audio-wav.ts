@@ -1,5 +1,5 @@
 // WAV: chunks, of which one tells the rate and one is the sound.
-import { type Container, tagAt } from './audio-walk.ts';
+import { type Container, lacks, tagAt } from './audio-walk.ts';
 
 const RIFF_BYTES = 12;
 const HEAD_BYTES = 8;
@@ -34,10 +34,7 @@ export class WavFile implements Container {
       return HEAD_BYTES;
     }
     if (tag === 'fmt ' && size >= FORMAT_BYTES) {
-      if (bytes.length - at < HEAD_BYTES + FORMAT_BYTES) {
-        this.want = HEAD_BYTES + FORMAT_BYTES;
-        return 0;
-      }
+      if (lacks(this, bytes, at, HEAD_BYTES + FORMAT_BYTES)) return 0;
       this.#bytesPerSecond = bytes.readUInt32LE(at + HEAD_BYTES + RATE_AT);
     }
     this.want = HEAD_BYTES;

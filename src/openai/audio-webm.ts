@@ -1,5 +1,5 @@
 // WebM and Matroska: elements in elements. What a browser records does not tell how long it lasts, and its blocks tell when they begin.
-import type { Container } from './audio-walk.ts';
+import { type Container, lacks } from './audio-walk.ts';
 
 const HEAD_BYTES_MIN = 2;
 /** Segment, its information, tracks and one of them, clusters and groups of blocks: what stands in them is read as if beside them. */
@@ -48,10 +48,10 @@ export class WebmFile implements Container {
   step(bytes: Buffer, at: number): number {
     const idBytes = lengthOf(bytes[at]!);
     if (idBytes > 4) return this.#lose();
-    if (this.#needs(bytes, at, idBytes + 1)) return 0;
+    if (lacks(this, bytes, at, idBytes + 1)) return 0;
     const sizeBytes = lengthOf(bytes[at + idBytes]!);
     if (sizeBytes > 8) return this.#lose();
-    if (this.#needs(bytes, at, idBytes + sizeBytes)) return 0;
+    if (lacks(this, bytes, at, idBytes + sizeBytes)) return 0;
     const id = bytes.readUIntBE(at, idBytes);
     const size = sizeAt(bytes, at + idBytes, sizeBytes);
     const headBytes = idBytes + sizeBytes;
@@ -65,17 +65,11 @@ export class WebmFile implements Container {
     const isNumber = NUMBERS.has(id);
     if (isNumber && size > NUMBER_BYTES_MAX) return this.#lose();
     const needed = isNumber ? size : BLOCKS.has(id) ? Math.min(size, BLOCK_HEAD_BYTES) : 0;
-    if (this.#needs(bytes, at, headBytes + needed)) return 0;
+    if (lacks(this, bytes, at, headBytes + needed)) return 0;
     if (isNumber) this.#readNumber(id, bytes, at + headBytes, size);
     else if (needed > 0) this.#readBlock(bytes.subarray(at + headBytes, at + headBytes + needed));
     this.want = HEAD_BYTES_MIN;
     return headBytes + size;
-  }
-
-  #needs(bytes: Buffer, at: number, count: number): boolean {
-    if (bytes.length - at >= count) return false;
-    this.want = count;
-    return true;
   }
 
   #lose(): 0 {
