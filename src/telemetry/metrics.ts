@@ -24,12 +24,9 @@ export interface Gauges {
   readonly activeExchanges: () => number;
   readonly refusedWrites: () => number;
   /** The last comparison of what the upstream bills with the ledger; null before the first. */
-  readonly counted?: () => {
-    readonly driftTokens: number;
-    readonly alert: 0 | 1;
-    readonly atSeconds: number;
-  } | null;
   readonly reconciled?: () => { readonly driftUsd: number; readonly alert: 0 | 1; readonly atSeconds: number } | null;
+  /** The last look at what the upstream counted, likewise. */
+  readonly counted?: () => { readonly driftTokens: number; readonly alert: 0 | 1; readonly atSeconds: number } | null;
   /** Work that is paid for later, by kind and state. */
   readonly lateWork?: () => Promise<
     readonly { readonly kind: string; readonly state: string; readonly count: number }[]
@@ -137,49 +134,44 @@ export function openMetrics({ activeExchanges, refusedWrites, reconciled, counte
     },
   });
 
-  if (reconciled !== undefined) {
-    const gauges = [
-      [
-        'drift_usd',
-        'US dollars that the upstream billed more than the ledger says, at the last comparison.',
-        'driftUsd',
-      ],
-      ['alert', 'Whether that was above one of the thresholds.', 'alert'],
-      ['timestamp_seconds', 'When that was.', 'atSeconds'],
-    ] as const;
-    for (const [name, help, member] of gauges) {
+  /** Nothing is said before the first comparison: no drift is not a drift of 0. */
+  function gaugesOfLast<Told extends object>(
+    last: (() => Told | null) | undefined,
+    gauges: readonly (readonly [name: string, help: string, value: (told: Told) => number])[],
+  ): void {
+    if (last === undefined) return;
+    for (const [name, help, value] of gauges) {
       new Gauge({
         name: `throughway_reconciliation_${name}`,
         help,
         registers,
         collect() {
-          const last = reconciled();
-          // Nothing is said before the first comparison: no drift is not a drift of 0.
-          if (last === null) this.remove({});
-          else this.set(last[member]);
+          const told = last();
+          if (told === null) this.remove({});
+          else this.set(value(told));
         },
       });
     }
   }
-  if (counted !== undefined) {
-    const gauges = [
-      ['drift_tokens', 'Tokens that the upstream counted more than went through, in a day.', 'driftTokens'],
-      ['alert', 'Whether a model differed by more than the threshold.', 'alert'],
-      ['timestamp_seconds', 'When that was.', 'atSeconds'],
-    ] as const;
-    for (const [name, help, member] of gauges) {
-      new Gauge({
-        name: `throughway_reconciliation_usage_${name}`,
-        help,
-        registers,
-        collect() {
-          const last = counted();
-          if (last === null) this.remove({});
-          else this.set(last[member]);
-        },
-      });
-    }
-  }
+
+  gaugesOfLast(reconciled, [
+    [
+      'drift_usd',
+      'US dollars that the upstream billed more than the ledger says, at the last comparison.',
+      (told) => told.driftUsd,
+    ],
+    ['alert', 'Whether that was above one of the thresholds.', (told) => told.alert],
+    ['timestamp_seconds', 'When that was.', (told) => told.atSeconds],
+  ]);
+  gaugesOfLast(counted, [
+    [
+      'usage_drift_tokens',
+      'Tokens that the upstream counted more than went through, in a day.',
+      (told) => told.driftTokens,
+    ],
+    ['usage_alert', 'Whether a model differed by more than the threshold.', (told) => told.alert],
+    ['usage_timestamp_seconds', 'When that was.', (told) => told.atSeconds],
+  ]);
   if (lateWork !== undefined) {
     new Gauge({
       name: 'throughway_late_work',
