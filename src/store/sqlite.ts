@@ -67,17 +67,17 @@ function leaveDiskToKeeper(database: DatabaseSync, file: string): Disk {
   database.exec('PRAGMA synchronous=OFF; PRAGMA wal_autocheckpoint=0');
   let commits = 0;
   let isAsked = false;
-  let isEmptying = false;
-  let emptied: (() => void) | null = null;
+  let isRestarting = false;
+  let restarted: (() => void) | null = null;
   const keeper = startKeeper(file, (reply) => {
     if (reply.kind === 'synced') {
       isAsked = false;
       if (commits > reply.commits) ask();
-      if (reply.walBytes > WAL_BYTES_MAX && !isEmptying) empty();
+      if (reply.walBytes > WAL_BYTES_MAX && !isRestarting) restart();
     } else {
-      // A sync that failed is asked for again with the next write; an emptying that failed, with the next sync.
+      // A sync that failed is asked for again with the next write; a log that did not begin anew, with the next sync.
       isAsked = false;
-      emptied?.();
+      restarted?.();
     }
   });
   const ask = () => {
@@ -85,14 +85,14 @@ function leaveDiskToKeeper(database: DatabaseSync, file: string): Disk {
     isAsked = true;
     setTimeout(() => keeper.ask({ kind: 'sync', commits }), SYNC_AFTER_MS).unref();
   };
-  const empty = () => {
-    isEmptying = true;
+  const restart = () => {
+    isRestarting = true;
     void disk.standStill(
       () =>
         new Promise<void>((resolve) => {
-          emptied = () => {
-            emptied = null;
-            isEmptying = false;
+          restarted = () => {
+            restarted = null;
+            isRestarting = false;
             resolve();
           };
           keeper.ask({ kind: 'restart' });
