@@ -21,8 +21,6 @@ export interface Miscounted {
 }
 
 export interface UsageChecked {
-  readonly from: number;
-  readonly to: number;
   /** What the upstream counted more than went through, of all models together; negative where it is less. */
   readonly driftTokens: number;
   /** Models that differ by more than the threshold. */
@@ -70,5 +68,5 @@ export async function checkUsage(
       upstreamTokens: told,
     });
   }
-  return { from, to, driftTokens, models };
+  return { driftTokens, models };
 }
