@@ -132,9 +132,9 @@ export interface LedgerParts {
   readonly whenStoreIsAway?: 'closed' | 'open';
 }
 
-/** How often a replica looks for budgets that others changed, and how far back: clocks and commits are not quite in step. */
-/** Of one day and thing. */
+/** Entries of what was billed otherwise, of one day and thing. */
 const DRIFTS_MAX = 1000;
+/** How often a replica looks for budgets that others changed, and how far back: clocks and commits are not quite in step. */
 const REFRESH_MS = 1000;
 const REFRESH_BACK_MS = 10_000;
 const FIRST_LOOK_MS = 15_000;
