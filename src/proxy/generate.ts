@@ -43,7 +43,7 @@ export interface Generator {
 
 /** Bytes that wait for whoever reads the reply; above it the upstream waits too. */
 const WAITING_BYTES_MAX = 256 * 1024;
-const TIMED_OUT = new Set(['ETIMEDOUT']);
+const TIMED_OUT = 'ETIMEDOUT';
 
 export function openGenerate(parts: GenerateParts, settings: Pick<Config, 'upstream'>): Generator {
   const { keys, gate, records, clock, log } = parts;
@@ -245,7 +245,7 @@ class Exchange implements ReplyListener, Watched {
 
   onFailure({ code, message, wasSent }: UpstreamFailure): void {
     const error: ExchangeError = { origin: 'upstream', code, message: message.slice(0, 1024) };
-    this.#end(TIMED_OUT.has(code) ? 'timed_out' : wasSent ? 'upstream_broke' : 'unreachable', error);
+    this.#end(code === TIMED_OUT ? 'timed_out' : wasSent ? 'upstream_broke' : 'unreachable', error);
   }
 
   check(nowMs: number): void {
