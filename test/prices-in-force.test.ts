@@ -356,6 +356,16 @@ describe('the commands', () => {
     const compared = await said(0, '--from', pages, '--compare', litellm, genai);
     assert.match(compared, /litellm\.json: 1 rates[^]*gpt-6-sol +input_text +\$2\.00 +\$3\.00/);
     assert.match(compared, /genai\.json: 2 rates[^]*gpt-6-sol +output_text +\$10\.00 +\$11\.00/);
+    const { stdout } = await throughway('refresh', '--from', pages, '--compare', litellm, genai, '--json');
+    const told = JSON.parse(stdout) as { rates: number; compared: { from: string; rates: number }[] };
+    assert.ok(told.rates > 2);
+    assert.deepEqual(
+      told.compared.map(({ from, rates }) => [from, rates]),
+      [
+        [litellm, 1],
+        [genai, 2],
+      ],
+    );
     const digest = (text: string) => createHash('sha256').update(text).digest('hex');
     const lines = ['more.md', 'pricing.md'].map(
       (name) => `${digest(readFileSync(join(pages, name), 'utf8'))}  ${name}\n`,
@@ -365,5 +375,32 @@ describe('the commands', () => {
     const other = await said(1, '--from', pages, '--sha256', digest(pricing), '--apply', '--force');
     assert.match(other, new RegExp(`has the SHA-256 ${digest(lines.join(''))}`));
     assert.equal((await ask('/prices/gpt-6-sol')).in_force.layer, 'shipped');
+  });
+
+  test('what opens a page is neither kept nor told: the key of a signed link, a password', async () => {
+    await begin();
+    const cheaper = pricing.replace('| gpt-6-sol | $2.00', '| gpt-6-sol | $1.90');
+    const site = await startRecorder(({ target }) =>
+      Promise.resolve(target.startsWith('/pricing.md') ? { body: cheaper } : { status: 404 }),
+    );
+    try {
+      const refresh = (path: string) =>
+        throughway('refresh', '--from', `${site.url}${path}?sig=opens-it`, '--apply', '--force');
+      const { code, stdout, stderr } = await refresh('/pricing.md');
+      assert.equal(code, 0, stderr);
+      const { in_force: row } = await ask('/prices/gpt-6-sol');
+      assert.equal(row.layer, 'refreshed');
+      assert.match(JSON.stringify(row), new RegExp(`"${site.url}/pricing.md"`));
+      const absent = await refresh('/absent.md');
+      const [scheme, rest] = site.url.split('//') as [string, string];
+      const locked = await throughway('diff', '--from', `${scheme}//me:opens-it@${rest}/pricing.md`);
+      for (const { stderr: error } of [absent, locked])
+        assert.match(error, /\.md cannot be read: .*; save it to a file/);
+      const all = [stdout, stderr, absent.stderr, locked.stderr, JSON.stringify(row)].join('\n');
+      assert.ok(!all.includes('opens-it'), all);
+      assert.ok(!JSON.stringify(await ask('/audit')).includes('opens-it'));
+    } finally {
+      await site.close();
+    }
   });
 });

@@ -21,10 +21,10 @@ const PAGES_MAX = 100;
 export async function readPriceDocuments(from: string): Promise<PriceDocuments> {
   const url = NAMED[from] ?? (/^https?:\/\//.test(from) ? from : null);
   if (url === null) return { url: from, documents: readFiles(from) };
-  const first = { name: url, text: await fetchText(url) };
+  const first = await fetchPage(url);
   // The page of all prices names pages of single models, which say more.
   const others = from === 'openai' ? await modelPages(first.text) : [];
-  return { url, documents: [first, ...others] };
+  return { url: first.name, documents: [first, ...others] };
 }
 
 async function modelPages(text: string): Promise<PriceDocuments['documents']> {
@@ -36,7 +36,7 @@ async function modelPages(text: string): Promise<PriceDocuments['documents']> {
   for (const path of paths) {
     const url = new URL(`${path}.md`, OPENAI).href;
     try {
-      pages.push({ name: url, text: await fetchText(url) });
+      pages.push(await fetchPage(url));
     } catch (error) {
       process.stderr.write(
         `throughway: ${error instanceof Error ? error.message : String(error)}; going on without it\n`,
@@ -46,15 +46,22 @@ async function modelPages(text: string): Promise<PriceDocuments['documents']> {
   return pages;
 }
 
-async function fetchText(url: string): Promise<string> {
+async function fetchPage(url: string): Promise<{ name: string; text: string }> {
+  const name = withoutSecrets(url);
   try {
     const reply = await fetch(url, { signal: AbortSignal.timeout(FETCH_MS) });
     if (!reply.ok) throw new Error(`it answers ${reply.status}`);
-    return await reply.text();
+    return { name, text: await reply.text() };
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new Error(`${url} cannot be read: ${why}; save it to a file elsewhere and name that with --from`, { cause });
+    const why = (cause instanceof Error ? cause.message : String(cause)).replaceAll(url, name);
+    throw new Error(`${name} cannot be read: ${why}; save it to a file elsewhere and name that with --from`);
   }
+}
+
+/** What is handed on is kept as the source of the prices, and told: a name with a password and the key of a signed link stay here. */
+function withoutSecrets(url: string): string {
+  const parsed = URL.parse(url);
+  return parsed === null ? url : parsed.origin + parsed.pathname;
 }
 
 function readFiles(from: string): PriceDocuments['documents'] {
@@ -82,7 +89,9 @@ export function checkDigest({ documents }: PriceDocuments, expected: string): vo
   const lines = documents.map(({ name, text }) => `${sha256(text)}  ${name}\n`);
   const found = first !== undefined && others.length === 0 ? sha256(first.text) : sha256(lines.join(''));
   if (found === expected.trim().toLowerCase()) return;
-  throw new Error(`what was read has the SHA-256 ${found}, not ${expected}; nothing was done with it`);
+  throw new Error(
+    `what was read has the SHA-256 ${found}, not ${expected}; nothing was done with it: look at it, then name that digest with --sha256`,
+  );
 }
 
 function sha256(text: string): string {

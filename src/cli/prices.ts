@@ -167,16 +167,27 @@ interface RefreshFlags extends SourceFlags {
 async function refresh(flags: RefreshFlags): Promise<void> {
   const client = openAdminClient(flags);
   const body = await bodyFrom(flags);
-  const others = await Promise.all((flags.compare ?? []).map(comparedWith));
+  const others = await Promise.all(
+    (flags.compare ?? []).map(async (from) => ({ from, body: await bodyFrom({ from }) })),
+  );
+  const plan = flags.apply
+    ? await client.ask('refreshPrices', { body: { ...body, force: flags.force === true } })
+    : await client.ask('diffPrices', { body });
+  if (!flags.json) printPlan(plan, flags);
+  // After it was applied: what they say of the new prices.
+  const compared: (Plan & { readonly from: string })[] = [];
+  for (const { from, body: other } of others) {
+    const each = { from, ...(await client.ask('diffPrices', { body: other })) };
+    compared.push(each);
+    if (flags.json) continue;
+    printText(`\n${from}: `);
+    printPlan(each, flags);
+  }
+  if (flags.json) printJson(flags.compare === undefined ? plan : { ...plan, compared });
   if (!flags.apply) {
-    printPlan(await client.ask('diffPrices', { body }), flags);
-    await printOthers();
     if (!flags.json) process.stderr.write('Nothing was changed. --apply puts this in force.\n');
     return;
   }
-  const plan = await client.ask('refreshPrices', { body: { ...body, force: flags.force === true } });
-  printPlan(plan, flags);
-  await printOthers();
   if (!plan.applied) {
     const way =
       plan.source === 'openai'
@@ -184,28 +195,12 @@ async function refresh(flags: RefreshFlags): Promise<void> {
         : 'write what you agree with in prices.overrides';
     throw new Error(`not applied: ${plan.doubts.join('; ')}; ${way}`);
   }
-
-  /** After it was applied: what they say of the new prices. */
-  async function printOthers(): Promise<void> {
-    for (const { from, body: other } of others) {
-      if (!flags.json) printText(`\n${from}: `);
-      printPlan(await client.ask('diffPrices', { body: other }), flags);
-    }
-  }
 }
 
-async function comparedWith(from: string) {
-  return { from, body: copied(await readPriceDocuments(from)) };
-}
-
-async function bodyFrom({ from, sha256 }: SourceFlags) {
+async function bodyFrom({ from, sha256 }: Pick<SourceFlags, 'from' | 'sha256'>) {
   const read = await readPriceDocuments(from);
   if (sha256 !== undefined) checkDigest(read, sha256);
-  return copied(read);
-}
-
-function copied({ url, documents }: Awaited<ReturnType<typeof readPriceDocuments>>) {
-  return { url, documents: documents.map((each) => ({ ...each })) };
+  return { url: read.url, documents: read.documents.map((each) => ({ ...each })) };
 }
 
 function printPlan(plan: Plan, flags: Flags): void {
