@@ -73,7 +73,7 @@ export function spendAnswers({
       const drift = await ledger.findDrift();
       if (drift.windows.length === 0 && drift.rollups.length === 0) return driftView(drift);
       if (drift.lost > 0) {
-        const message = `The records of ${drift.lost} exchanges are lost from the data dir. The sums of them are right, and would be taken back.`;
+        const message = `The records of ${drift.lost} exchanges are lost from the data dir, and the sums still have them: mending would take back what was spent. Nothing was mended.`;
         throw new Refusal('conflict', message);
       }
       await ledger.mend(drift);
