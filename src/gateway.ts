@@ -130,13 +130,14 @@ export async function startGateway(config: Config, options: GatewayOptions = {})
       whenStoreIsAway: config.ledger.whenStoreIsAway,
     });
     opened.push(() => ledger.close());
-    const { data: recent } = await store.spool.listRecords({ limit: RECALLED_RECORDS, cursor: null }, {});
-    for (const record of recent.toReversed()) ledger.seeFile(record);
+    const { data: newestFirst } = await store.spool.listRecords({ limit: RECALLED_RECORDS, cursor: null }, {});
+    const recalled = newestFirst.toReversed();
+    for (const record of recalled) ledger.seeFile(record);
     const limiter = await openLimits(config, clock, log);
     opened.push(() => limiter.close());
     const estimates = openEstimates();
     opened.push(() => estimates.close());
-    estimates.recall(recent);
+    estimates.recall(recalled);
     const prices = await openPrices({
       store: store.prices,
       shipped: shippedPrices(),

@@ -34,7 +34,7 @@ export interface Estimates {
   learnReasoning(told: ReasoningTold): void;
   /** Tokens that a reply most likely spent on reasoning that was never shown; 0 for a model that was never seen to reason. */
   reasoningMargin(ask: ReasoningAsk, request: RequestSample | null): number;
-  /** Learns from records, so that a process that begins knows what the one before it had learnt. */
+  /** Learns from records, the oldest first, so that a process that begins knows what the one before it had learnt. */
   recall(records: Iterable<ExchangeRecord>): void;
   /** Estimates made from the number of bytes alone, since the queue was full or the thread failed. */
   rough(): number;

@@ -27,7 +27,7 @@ export interface Reasoning {
   learn(told: ReasoningTold): void;
   /** Tokens of reasoning that are to be expected in it; 0 for a model that was never seen to reason. */
   expected(ask: ReasoningAsk): number;
-  /** Learns from what stands in the records: for a process that begins. */
+  /** Learns from what stands in the records, the oldest first: for a process that begins. */
   recall(records: Iterable<ExchangeRecord>): void;
 }
 
