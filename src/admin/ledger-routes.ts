@@ -128,7 +128,8 @@ export const ledgerRoutes = {
   mendLedger: {
     method: 'POST',
     path: '/admin/v1/ledger/mend',
-    summary: 'The same, and sets right what does not agree.',
+    summary:
+      'The same, and sets right what does not agree. On PostgreSQL it first enters again what this replica had entered and the database has lost.',
     access: 'own',
     status: 200,
     answer: drift,

@@ -70,6 +70,7 @@ export function spendAnswers({
     },
     findDrift: async () => driftView(await ledger.findDrift()),
     async mendLedger(_call, { actor }) {
+      await ledger.replay();
       const drift = await ledger.findDrift();
       if (drift.windows.length === 0 && drift.rollups.length === 0) return driftView(drift);
       if (drift.lost > 0) {

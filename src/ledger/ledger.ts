@@ -96,7 +96,7 @@ export interface Ledger {
   enterDrift(drifts: readonly BilledDrift[]): Promise<number>;
   /** Enters all that the spool tells and the store has not. */
   catchUp(): Promise<void>;
-  /** The same from the spool's first record on: for a store that was lost, or set back. */
+  /** The same from the spool's first record on, where replicas share the store: for one that was set back while nobody noticed. */
   replay(): Promise<void>;
   findDrift(): Promise<Drift>;
   /** Moves windows and rollups to where entries say they are. */
@@ -173,8 +173,8 @@ export async function openLedger(parts: LedgerParts): Promise<Ledger> {
     },
   };
   const { local } = store;
-  // Before the records: work that they began is over where its entry is there.
-  await restoreEntries(store, spool.entries);
+  // Before the records: work that they began is over where its entry is there. Where replicas share the store, posting sees to it.
+  if (local !== null) await restoreEntries(store, spool.entries);
   const posting =
     local === null
       ? openPosting(postingParts)

@@ -11,6 +11,7 @@ import type { NewWork } from '../domain/pending-work.ts';
 import type { Spool, SpooledRecord } from '../domain/stores.ts';
 import type { Log } from '../telemetry/log.ts';
 import { entryOf } from './entry-of.ts';
+import { restoreEntries } from './lost-entries.ts';
 import { worksOf } from './works-of.ts';
 
 export const LEDGER_READER = 'ledger';
@@ -25,7 +26,7 @@ export interface Posting {
   catchUp(): Promise<boolean>;
   /** From now on by itself. */
   start(): void;
-  /** Reads the spool from its beginning: what the store has already stays as it is. */
+  /** Reads the spool from its beginning, and all late entries in it: what the store has already stays as it is. */
   replay(): Promise<void>;
   close(): Promise<void>;
 }
@@ -49,8 +50,51 @@ export function openPosting({ spool, store, clock, log, firstLookMs, onPosted, o
   let timer: NodeJS.Timeout | null = null;
   let isStarted = false;
   let isClosed = false;
+  /** The store has all before the place. One that was away may come back without it: lost, or set back to a backup. */
+  let isSure = false;
 
   async function postAll(): Promise<boolean> {
+    if (!isSure) await goBack();
+    try {
+      return await postRest();
+    } catch (error) {
+      isSure = false;
+      throw error;
+    }
+  }
+
+  /** To where the store knows what was entered: what is older it knows too. */
+  async function goBack(): Promise<void> {
+    await restoreEntries(store, spool.entries);
+    const place = await knownPlace();
+    if (place < seq) {
+      log.warn('the store has lost entries: they are made again from the records of this process', { from: place });
+      [seq, places] = [place, []];
+    }
+    isSure = true;
+  }
+
+  async function knownPlace(): Promise<number> {
+    let isNewest = true;
+    for (let to = seq; to > 0; to -= BATCH_ROWS) {
+      const rows = spool.recordsAfter(Math.max(0, to - BATCH_ROWS), BATCH_ROWS).filter((row) => row.seq <= to);
+      // What is older is purged.
+      if (rows.length === 0) break;
+      const entered = rows.filter((row) => readRow(row, firstLookMs, log) !== null);
+      const row = isNewest ? entered.at(-1) : entered[0];
+      if (row !== undefined && (await store.findEntry(row.record.id)) !== null) return isNewest ? seq : row.seq;
+      if (isNewest && row !== undefined) {
+        isNewest = false;
+        // The same page again, by its oldest.
+        to += BATCH_ROWS;
+      }
+      await nextTurn();
+    }
+    // There is nothing that could be missed, or nothing of it is there.
+    return isNewest ? seq : 0;
+  }
+
+  async function postRest(): Promise<boolean> {
     for (let isAnything = false; ; isAnything = true) {
       const rows = spool.recordsAfter(seq, BATCH_ROWS);
       const last = rows.at(-1);
@@ -114,8 +158,10 @@ export function openPosting({ spool, store, clock, log, firstLookMs, onPosted, o
     },
     async replay() {
       await catchUp();
-      seq = 0;
-      places = [];
+      await restoreEntries(store, spool.entries, 'all');
+      // Nobody may be on the way to another place meanwhile.
+      while (running !== null) await running.catch(() => false);
+      [seq, places] = [0, []];
       await catchUp();
     },
     async close() {
