@@ -2,23 +2,13 @@
 import type { Endpoint } from '../domain/endpoint.ts';
 import type { RequestFacts } from '../domain/facts.ts';
 import type { InputFile } from '../domain/input-file.ts';
-import type { Caller } from '../domain/key.ts';
 import { type Money, divideUp } from '../domain/money.ts';
-import type { PriceQuery, Prices } from '../domain/price.ts';
 import { Refusal } from '../domain/refusal.ts';
 import type { Meter, Reading } from '../domain/usage.ts';
+import { INPUTS, OUTPUTS, type PriceAsk, dearest, priceOf } from './dearest.ts';
 
-export interface WorstCaseAsk {
-  readonly caller: Caller;
+export interface WorstCaseAsk extends PriceAsk {
   readonly endpoint: Endpoint | undefined;
-  /** Null for a body that is not read. */
-  readonly facts: RequestFacts | null;
-  readonly model: string | null;
-  /** Wall clock, milliseconds. */
-  readonly at: number;
-  /** Of the upstream, on which prices may depend. */
-  readonly host: string;
-  readonly prices: Prices;
 }
 
 /** Each is null where nobody knows, and 0 where there is nothing to pay. */
@@ -47,8 +37,10 @@ const SOCKET_TEXT_TOKENS = 4000;
 /** No codec in use needs fewer bytes for a second. */
 const SOUND_BYTES_PER_SECOND = 1000;
 const SPEECH_TOKENS_PER_CHARACTER = 4;
-/** Of 1536 x 1024 at most, by quality; larger ones by their pixels. */
-const IMAGE_TOKENS: Readonly<Record<string, number>> = { low: 408, medium: 1584, high: 6240 };
+/** Of pictures of 1536 x 1024 at most, in the best quality; larger ones by their pixels. */
+const IMAGE_TOKENS_MAX = 6240;
+/** The same by quality. */
+const IMAGE_TOKENS: Readonly<Record<string, number>> = { low: 408, medium: 1584, high: IMAGE_TOKENS_MAX };
 const IMAGE_PIXELS = 1536 * 1024;
 /** Three pictures on the way to one, in a stream. */
 const PARTIAL_IMAGES_TOKENS = 3 * 100;
@@ -203,26 +195,30 @@ export function openWorstCases({ outputOf, fileOf }: WorstCaseParts): WorstCases
 
   /** By a model of its own, which the tool may name. */
   function drawn(ask: WorstCaseAsk, calls: number): Money | null {
-    const quantity = BigInt(calls * (IMAGE_TOKENS['high']! + PARTIAL_IMAGES_TOKENS));
+    const quantity = BigInt(calls * (IMAGE_TOKENS_MAX + PARTIAL_IMAGES_TOKENS));
     const amounts = IMAGE_TOOL_MODELS.map((model) => priceOf({ ...ask, model }, [{ meter: 'output_image', quantity }]));
     return amounts.reduce((most, each) => (each !== null && (most === null || each > most) ? each : most), null);
   }
 
+  function fileIn({ facts }: WorstCaseAsk): InputFile | null {
+    const work = facts?.work ?? null;
+    return work === null ? null : fileOf(work.fileId);
+  }
+
   /** All lines of its file, at the price of batches. */
   function batch(ask: WorstCaseAsk): Worst | { readonly refusal: Refusal } {
-    const work = ask.facts?.work ?? null;
-    const file = work === null ? null : fileOf(work.fileId);
+    const file = fileIn(ask);
     if (file === null || file.model === null) return UNKNOWN;
     const { model } = file;
     const of: WorstCaseAsk = { ...ask, model };
     const mostRead = ask.prices.maxInputTokens(model) ?? INPUT_TOKENS_MAX;
-    const input = Math.ceil((file.bytes * TOKENS_PER_5_BYTES) / 5) + file.linesReadingElsewhere * mostRead;
+    const input = tokensOfBytes(file.bytes) + file.linesReadingElsewhere * mostRead;
     const { makes, unboundedReplies } = file;
-    const each = unboundedReplies === 0 ? 0 : makes === 'text' ? unboundedTokens(of, model) : IMAGE_TOKENS['high']!;
+    const each = unboundedReplies === 0 ? 0 : makes === 'text' ? unboundedTokens(of, model) : IMAGE_TOKENS_MAX;
     if (typeof each !== 'number') return each;
     const output = makes === 'nothing' ? 0 : file.outputTokens + unboundedReplies * each;
     // A sum of many says nothing of how long each of them is: but where one alone may be long.
-    const isSum = file.linesReadingElsewhere === 0 && (file.lineBytesMax * TOKENS_PER_5_BYTES) / 5 <= FLAT_TOKENS_MAX;
+    const isSum = file.linesReadingElsewhere === 0 && tokensOfBytes(file.lineBytesMax) <= FLAT_TOKENS_MAX;
     const how = { mode: 'batch', isSum } as const;
     const given = dearest(of, INPUTS, input, [], how);
     const both = given && output > 0 ? dearest(of, OUTPUTS, output, [given.reading], how) : given;
@@ -231,12 +227,12 @@ export function openWorstCases({ outputOf, fileOf }: WorstCaseParts): WorstCases
 
   /** The tokens of its file as often as it is trained with. */
   function training(ask: WorstCaseAsk): Worst {
-    const work = ask.facts?.work ?? null;
-    const file = work === null ? null : fileOf(work.fileId);
-    if (work === null || file === null || work.isTimed) return UNKNOWN;
+    const { epochs: asked = null, isTimed = false } = ask.facts?.work ?? {};
+    const file = fileIn(ask);
+    if (file === null || isTimed) return UNKNOWN;
     const few = Math.min(EPOCHS_MAX, Math.ceil(EXAMPLES_MIN / file.lines));
-    const epochs = work.epochs ?? Math.max(EPOCHS, few);
-    const trained = Math.ceil((file.bytes * TOKENS_PER_5_BYTES) / 5) * Math.max(1, Math.ceil(epochs));
+    const epochs = asked ?? Math.max(EPOCHS, few);
+    const trained = tokensOfBytes(file.bytes) * Math.max(1, Math.ceil(epochs));
     if (!Number.isSafeInteger(trained)) return UNKNOWN;
     return { money: priceOf(ask, [{ meter: 'training', quantity: BigInt(trained) }]), tokens: trained };
   }
@@ -292,7 +288,7 @@ export function openWorstCases({ outputOf, fileOf }: WorstCaseParts): WorstCases
     const variant = `${facts?.size ?? '1024x1024'}/${quality ?? 'standard'}`;
     const whole = priceOf(ask, [{ meter: 'images', quantity: BigInt(count), variant }]);
     if (whole !== null) return { money: whole, tokens: 0 };
-    const each = (IMAGE_TOKENS[quality ?? 'high'] ?? IMAGE_TOKENS['high']!) * timesUsual(facts?.size ?? null);
+    const each = (IMAGE_TOKENS[quality ?? 'high'] ?? IMAGE_TOKENS_MAX) * timesUsual(facts?.size ?? null);
     const partial = facts?.isStream === true ? PARTIAL_IMAGES_TOKENS : 0;
     return tokens(ask, model, inputOf(facts), count * (Math.ceil(each) + partial));
   }
@@ -325,15 +321,6 @@ interface Rates {
   readonly output: Money | null;
 }
 
-/** What is sent may be any of these: the dearest is set aside. */
-const INPUTS: readonly Meter[] = [
-  'input_text',
-  'input_text_written',
-  'input_text_written_12h',
-  'input_audio',
-  'input_image',
-];
-const OUTPUTS: readonly Meter[] = ['output_text', 'output_audio', 'output_image'];
 /** Those that the caller runs. */
 const OWN_TOOLS = new Set(['function', 'custom', 'mcp', 'local_shell', 'apply_patch']);
 const TOOL_METERS: Readonly<Record<string, Meter>> = {
@@ -362,7 +349,11 @@ function twiceRefusal(): Refusal {
 }
 
 function inputOf(facts: RequestFacts | null): number {
-  return Math.ceil(((facts?.bodyBytes ?? 0) * TOKENS_PER_5_BYTES) / 5);
+  return tokensOfBytes(facts?.bodyBytes ?? 0);
+}
+
+function tokensOfBytes(bytes: number): number {
+  return Math.ceil((bytes * TOKENS_PER_5_BYTES) / 5);
 }
 
 function numbersIn(facts: RequestFacts | null): number {
@@ -377,48 +368,6 @@ function repliesOf(facts: RequestFacts | null): number {
 function timesUsual(size: string | null): number {
   const [, width, height] = /^(\d{1,5})x(\d{1,5})$/.exec(size ?? '') ?? [];
   return width === undefined ? 1 : Math.max(1, (Number(width) * Number(height)) / IMAGE_PIXELS);
-}
-
-type How = Pick<PriceQuery, 'mode' | 'isSum'>;
-const USUALLY: How = { mode: 'standard' };
-
-function dearest(
-  ask: WorstCaseAsk,
-  meters: readonly Meter[],
-  quantity: number,
-  beside: readonly Reading[],
-  how: How = USUALLY,
-): { readonly money: Money; readonly reading: Reading } | null {
-  let most: { readonly money: Money; readonly reading: Reading } | null = null;
-  for (const meter of meters) {
-    const reading: Reading = { meter, quantity: BigInt(quantity) };
-    const money = priceOf(ask, [...beside, reading], how);
-    if (money !== null && (most === null || money > most.money)) most = { money, reading };
-  }
-  return most;
-}
-
-/** At the tier that is asked for, or at the usual one where that is dearer: a cheaper one is not always given. */
-function priceOf(
-  { prices, model, at, host, facts, caller }: WorstCaseAsk,
-  readings: readonly Reading[],
-  how: How = USUALLY,
-): Money | null {
-  const query: PriceQuery = {
-    model,
-    at,
-    serviceTier: null,
-    ...how,
-    host,
-    teamId: caller.team.id,
-    keyId: caller.key.id,
-    readings,
-  };
-  const usual = prices.price(query);
-  const tier = facts?.serviceTier ?? null;
-  const asked = tier === null ? usual : prices.price({ ...query, serviceTier: tier });
-  const amounts = [usual, asked].map(({ state, amount }) => (state === 'priced' ? amount : null));
-  return amounts.reduce((most, amount) => (most === null || (amount !== null && amount > most) ? amount : most), null);
 }
 
 function isPriced(ask: WorstCaseAsk): boolean {
