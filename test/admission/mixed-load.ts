@@ -34,7 +34,7 @@ export interface Sent {
   readonly body: string;
 }
 
-/** Two tokens are held for five bytes of a body; blanks make it as long as it must be. */
+/** Two tokens are held for five bytes of a body, and one for two where tokens may be sent as numbers; blanks make it as long as it must be. */
 export function sentOf({ route, outputTokens }: Exchange): Sent {
   const padded = (members: Record<string, unknown>, tokensBeside: number) =>
     JSON.stringify(members).padEnd(((HELD_TOKENS - tokensBeside) * 5) / 2, ' ');
@@ -55,7 +55,10 @@ export function sentOf({ route, outputTokens }: Exchange): Sent {
         body: padded({ model: 'gpt-4.1', input: 'Hello', max_output_tokens: outputTokens }, outputTokens),
       };
     case 'embeddings':
-      return { path: 'embeddings', body: padded({ model: 'text-embedding-3-small', input: 'Hello' }, 0) };
+      return {
+        path: 'embeddings',
+        body: JSON.stringify({ model: 'text-embedding-3-small', input: 'Hello' }).padEnd(HELD_TOKENS * 2, ' '),
+      };
     case 'images':
       return {
         path: 'images/generations',
