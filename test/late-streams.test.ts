@@ -160,6 +160,14 @@ function tests(databaseUrl: () => Promise<string | null>): void {
   }
 
   const isSettled = () => gateway.logLines.some((line) => line.includes('late work was settled'));
+  /** Nobody looks after it any more, though nothing was entered: what was read is also acted upon. */
+  async function forgotten(): Promise<void> {
+    for (const until = performance.now() + 10_000; performance.now() < until;) {
+      const metrics = await (await gateway.adminFetch('/metrics')).text();
+      if (/^throughway_late_work\{kind="response",state="settled"\} 1$/m.test(metrics)) return;
+    }
+    throw new Error('it is still looked after');
+  }
   const assertMeasured = async (exchanges: number) => {
     const { measured_usd, estimated_usd, tokens_in, tokens_out, ...counts } = await totals();
     assert.deepEqual([measured_usd, estimated_usd, tokens_in, tokens_out], [USD, '0', 1000, 500]);
@@ -235,6 +243,7 @@ function tests(databaseUrl: () => Promise<string | null>): void {
       clock.turn(60_000);
       await poll();
       await eventually('it is read', () => reads.length === 1);
+      await forgotten();
       await beginAgain({});
       assert.deepEqual(await totals(), before);
       // It is not looked at again.
@@ -262,6 +271,7 @@ function tests(databaseUrl: () => Promise<string | null>): void {
     clock.turn(60_000);
     await poll();
     await eventually('it is asked for', () => reads.length === 1);
+    await forgotten();
     begun = BEGUN.replace('resp_1', 'resp_2');
     await leave({ ...ASKED, store: false });
     clock.turn(3_600_000);
