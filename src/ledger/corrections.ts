@@ -7,6 +7,7 @@ import type { Money } from '../domain/money.ts';
 import type { Cost, CostState } from '../domain/price.ts';
 import type { Reading } from '../domain/usage.ts';
 import type { Bounds } from './bounds.ts';
+import { chainOf, nextPlace } from './chain.ts';
 import type { Entries } from './entries.ts';
 import { tokensOf } from './tokens-of.ts';
 
@@ -33,17 +34,11 @@ export interface Standing {
   readonly charged: readonly Charge[];
 }
 
-const ADJUSTMENTS_MAX = 500;
-const COUNTER_DIGITS = 4;
 /** Behind the key of an entry that takes back what was counted as something else. */
 const BACK = ':back';
 
 export async function standingOf(store: LedgerStore, entries: Entries, entry: Entry): Promise<Standing> {
-  const prefix = prefixOf(entry.settleKey);
-  const found = await store.entriesAfter(prefix, ADJUSTMENTS_MAX);
-  const adjustments = found
-    .filter(({ settleKey }) => settleKey.startsWith(prefix))
-    .toSorted((a, b) => (a.settleKey < b.settleKey ? -1 : 1));
+  const adjustments = await chainOf(store, prefixOf(entry.settleKey));
   const last = adjustments.findLast(({ settleKey }) => !settleKey.endsWith(BACK)) ?? entry;
   const all = [entry, ...adjustments];
   const amounts = all.flatMap(({ amount }) => amount ?? []);
@@ -63,8 +58,8 @@ export function correctionEntries(
 ): readonly Entry[] {
   const { entry, adjustments, last, state, amount } = standing;
   if (cost.amount === null || (cost.amount === amount && cost.state === state)) return [];
-  const count = adjustments.filter(({ settleKey }) => !settleKey.endsWith(BACK)).length + 1;
-  const settleKey = prefixOf(entry.settleKey) + String(count).padStart(COUNTER_DIGITS, '0');
+  const before = adjustments.filter(({ settleKey }) => !settleKey.endsWith(BACK)).length;
+  const settleKey = nextPlace(prefixOf(entry.settleKey), before);
   // Counted with the entry that it answers, but for what was a guess there.
   const tokens = learnt === undefined ? null : tokensOf(learnt.readings.map(readingRecord));
   const adjustment: Entry = {

@@ -1,6 +1,7 @@
 // The entry of what the upstream billed otherwise than is known here. It belongs to nobody: no team's and no key's history is touched.
 import type { Entry } from '../domain/entry.ts';
 import type { Money } from '../domain/money.ts';
+import { nextPlace } from './chain.ts';
 
 /** A day's difference in the bill of a model or a tool. */
 export interface BilledDrift {
@@ -22,7 +23,7 @@ export function driftPrefix({ day, subject }: BilledDrift): string {
 export function driftEntry(drift: BilledDrift, before: number, at: number): Entry {
   const { day, subject, amount } = drift;
   return {
-    settleKey: driftPrefix(drift) + String(before + 1).padStart(4, '0'),
+    settleKey: nextPlace(driftPrefix(drift), before),
     kind: 'adjustment',
     isExchange: false,
     exchangeId: null,

@@ -16,6 +16,7 @@ import type { Log } from '../telemetry/log.ts';
 import { type Book, type Extension, type Fit, type Placed, type Want, openBook } from './book.ts';
 import { type Bound, type Bounds, NO_PLAN, UNKNOWN_MODEL, openBounds } from './bounds.ts';
 import { type Budgets, type Owners, openBudgets } from './budgets.ts';
+import { chainOf } from './chain.ts';
 import { type Correction, type Standing, correctionEntries, standingOf } from './corrections.ts';
 import { type BilledDrift, driftEntry, driftPrefix } from './drift-entry.ts';
 import { type EntriesSpan, entriesBetween } from './entries-between.ts';
@@ -132,8 +133,6 @@ export interface LedgerParts {
   readonly whenStoreIsAway?: 'closed' | 'open';
 }
 
-/** Entries of what was billed otherwise, of one day and thing. */
-const DRIFTS_MAX = 1000;
 /** How often a replica looks for budgets that others changed, and how far back: clocks and commits are not quite in step. */
 const REFRESH_MS = 1000;
 const REFRESH_BACK_MS = 10_000;
@@ -362,9 +361,7 @@ export async function openLedger(parts: LedgerParts): Promise<Ledger> {
     async enterDrift(drifts) {
       let count = 0;
       for (const drift of drifts) {
-        const prefix = driftPrefix(drift);
-        const found = await store.entriesAfter(prefix, DRIFTS_MAX);
-        const before = found.filter(({ settleKey }) => settleKey.startsWith(prefix)).length;
+        const { length: before } = await chainOf(store, driftPrefix(drift));
         if (await enterTogether([driftEntry(drift, before, clock.now())])) count++;
       }
       return count;
