@@ -125,7 +125,7 @@ export async function sumStretches(
   );
   const [first, ...others] = parts;
   if (first === undefined) return;
-  const all = others.reduce((one, other) => one.unionAll(other) as typeof one, first);
+  const all = others.reduce<typeof first>((one, other) => one.unionAll(other), first);
   const summed = engine.db
     .selectFrom(all.as('parts'))
     .select(({ fn }) => SUMS.map((name) => fn.sum<number | string>(name).as(name)));
