@@ -130,7 +130,8 @@ async function reconcile(flags: Flags & { readonly enter?: boolean }): Promise<v
   const { from, to } = flags;
   const client = openAdminClient(flags);
   if (flags.enter === true) {
-    if (from === undefined || to === undefined) throw new ConfigError('--enter needs --from and --to, days of UTC such as 2026-11-01');
+    if (from === undefined || to === undefined)
+      throw new ConfigError('--enter needs --from and --to, days of UTC such as 2026-11-01');
     const { entered, compared } = await client.ask('adjustToBill', { body: { from, to } });
     if (flags.json === true) printJson({ entered, compared });
     else printText(`${driftTable(compared)}${entered} entries were made.\n`);
