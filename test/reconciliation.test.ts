@@ -376,7 +376,7 @@ test('each hour it is looked whether the upstream counted what went through, lon
   await seen(/reconciliation_usage_drift_tokens 59000\n[^]*reconciliation_usage_alert 1\n/);
   const [warning, ...others] = warnings();
   assert.equal(others.length, 0, 'told once');
-  const { model, upstream_tokens, ledger_tokens } = JSON.parse(warning!) as Json;
+  const { model, upstream_tokens, ledger_tokens } = JSON.parse(warning!);
   assert.deepEqual([model, upstream_tokens - ledger_tokens], ['gpt-4o', 50_000]);
 });
 

@@ -63,7 +63,7 @@ const raw = (
   more: readonly Header[] = [],
 ): ScriptedReply => ({
   headers: [['Content-Type', type], ...more],
-  body: text as string,
+  body: text,
   framing: 'chunked',
 });
 const CHUNK = { id: 'c', object: 'chat.completion.chunk', model: 'gpt-5.4-nano' };
@@ -594,17 +594,20 @@ const ROWS: readonly Odd[] = [
     path: '/audio/transcriptions',
     asked: form({ model: 'gpt-4o-mini-transcribe', stream: 'true' }, AUDIO),
     answer: asEvents(
-      named({ type: 'transcript.text.delta', delta: '"usage":{' } as object, {
-        type: 'transcript.text.done',
-        text: '"usage":{"input_tokens":99}',
-        usage: {
-          type: 'tokens',
-          input_tokens: 14,
-          input_token_details: { text_tokens: 4, audio_tokens: 10 },
-          output_tokens: 45,
-          total_tokens: 59,
+      named(
+        { type: 'transcript.text.delta', delta: '"usage":{' },
+        {
+          type: 'transcript.text.done',
+          text: '"usage":{"input_tokens":99}',
+          usage: {
+            type: 'tokens',
+            input_tokens: 14,
+            input_token_details: { text_tokens: 4, audio_tokens: 10 },
+            output_tokens: 45,
+            total_tokens: 59,
+          },
         },
-      }),
+      ),
     ),
     readings: { input_text: '4', input_audio: '10', output_text: '45' },
     usd: '0.0002425',
@@ -615,13 +618,13 @@ const ROWS: readonly Odd[] = [
     asked: json({ model: 'gpt-image-1.5', prompt: 'a', n: 2, stream: true, partial_images: 2 }),
     answer: asEvents(
       named(
-        { type: 'image_generation.partial_image', b64_json: 'AAAA', usage: null } as object,
+        { type: 'image_generation.partial_image', b64_json: 'AAAA', usage: null },
         {
           type: 'image_generation.completed',
           b64_json: 'A'.repeat(100_000),
           usage: tokens(23, 1056, { text_tokens: 23, image_tokens: 0 }),
         },
-        { type: 'image_generation.partial_image', b64_json: 'AAAA' } as object,
+        { type: 'image_generation.partial_image', b64_json: 'AAAA' },
         {
           type: 'image_generation.completed',
           b64_json: 'A'.repeat(9),
@@ -865,7 +868,7 @@ const ROWS: readonly Odd[] = [
     name: 'speech in a stream without its last event',
     path: '/audio/speech',
     asked: json({ model: 'gpt-4o-mini-tts', voice: 'a', input: 'Good day.', stream_format: 'sse' }),
-    answer: asEvents(named({ type: 'speech.audio.delta', audio: 'AAAA' } as object)),
+    answer: asEvents(named({ type: 'speech.audio.delta', audio: 'AAAA' })),
     readings: null,
     state: 'unpriced',
     usd: null,
@@ -875,7 +878,7 @@ const ROWS: readonly Odd[] = [
     name: 'speech of a tts-1 in a stream',
     path: '/audio/speech',
     asked: json({ model: 'tts-1-hd', voice: 'a', input: 'Grüße 😀', stream_format: 'sse' }),
-    answer: asEvents(named({ type: 'speech.audio.done' } as object)),
+    answer: asEvents(named({ type: 'speech.audio.done' })),
     readings: { speech_characters: '7' },
     usd: '0.00021',
   },
