@@ -26,7 +26,7 @@ export const CONVERSATION = 21;
 export const PROMPT = 22;
 export const BEST_OF = 23;
 export const PROMPT_CACHE_OPTIONS = 24;
-export const STORE = 24;
+export const STORE = 25;
 
 export type Slot = number;
 export const NO_SLOT: Slot = -1;
