@@ -116,9 +116,10 @@ function twelvePoints(open: OpenDatabases): void {
     ['4, before the end was written', { at: 'before', call: 'endTurn' }, [false, true]],
   ] as const satisfies readonly (readonly [string, Death, readonly boolean[]])[]) {
     test(`${where}: another one answers, once`, async () => {
-      await tell(open, death, async ({ upstream, first, mortal, takeOver }) => {
+      await tell(open, death, async ({ upstream, mortal, lookOn, takeOver }) => {
         upstream.script(answer('It is 4.'));
-        const { thread, run } = await beginRun(first);
+        // Not on the one that dies: it looks for runs from its start, and may be dead before this one is there.
+        const { thread, run } = await beginRun(lookOn());
         await eventually('the process is dead', mortal.isDead);
         const second = takeOver();
         const done = await second.settled(thread.id, run.id);
